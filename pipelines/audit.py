@@ -13,7 +13,7 @@ fit together.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -175,22 +175,17 @@ def _hash_records(directory: str | None, video_ids: set[str]) -> MediaHashes | N
     if directory is None:
         return None
     from dc_keras.study.audit.duplicates import hash_posts
+    from tfrecords.reader import iter_frame_records, list_shard_paths
     from tfrecords.writer import read_manifest
 
     read_manifest(Path(directory), "frames")
     app.progress(f"hashing the frames of up to {len(video_ids)} posts")
-    return hash_posts(_iter_frames(Path(directory), video_ids))
-
-
-def _iter_frames(
-    directory: Path, video_ids: set[str]
-) -> Iterator[tuple[str, tuple[bytes, ...]]]:
-    from tfrecords.reader import iter_frame_records, list_shard_paths
-
-    for shard in list_shard_paths(directory):
-        for record in iter_frame_records(shard):
-            if record.jpegs and record.video_id in video_ids:
-                yield record.video_id, record.jpegs
+    return hash_posts(
+        (record.video_id, record.jpegs)
+        for shard in list_shard_paths(Path(directory))
+        for record in iter_frame_records(shard)
+        if record.jpegs and record.video_id in video_ids
+    )
 
 
 if __name__ == "__main__":

@@ -49,12 +49,7 @@ def main() -> None:
 
     from pipelines._cli.command_server import CommandServer
     from pipelines._cli.demo_results import show_results, write_index
-    from pipelines._cli.demo_steps import (
-        answer_steps,
-        data_steps,
-        graph_steps,
-        model_steps,
-    )
+    from pipelines._cli.demo_steps import answering_steps, fitting_steps
 
     start = time.monotonic()
     work = Path(_WORKDIR.value)
@@ -71,10 +66,10 @@ def main() -> None:
     world = (_USERS.value, _CHALLENGES.value, _SEED.value)
     with CommandServer() as server:
         # What is asked about depends on the model's validation users.
-        fitted = [*data_steps(work, *world), *model_steps(work)]
+        fitted = fitting_steps(work, *world)
         for number, step in enumerate(fitted, 1):
             _run(console, server, work, step, number)
-        answers = [*answer_steps(work, _held_out_users(work)), *graph_steps(work)]
+        answers = answering_steps(work, _held_out_users(work))
         for number, step in enumerate(answers, len(fitted) + 1):
             _run(console, server, work, step, number)
     show_results(console, work / "evaluation")

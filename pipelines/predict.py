@@ -129,7 +129,9 @@ def _predict(corpus: Corpus, users: Sequence[str]) -> None:
         corpus, ordered, _MEDIA_ROOT.value, predictor
     ):
         tables.append(_answer(challenges, predictor, batch, raw_users))
-        _print_predictions(tables[-1])
+        width = max(map(len, challenges))
+        for user, challenge, probability in tables[-1].iter_rows():
+            app.say(f"{user}  {challenge:<{width}}  {probability:.3f}")
     if len(ordered) < len(requested):
         app.progress(f"{len(requested) - len(ordered)} users have no usable posts")
     if _OUTPUT.value:
@@ -170,12 +172,6 @@ def _rank_challenges(
             "probability": probabilities,
         }
     ).sort("probability", "challenge", descending=[True, False])
-
-
-def _print_predictions(table: pl.DataFrame) -> None:
-    width = max(map(len, table["challenge"]))
-    for user, challenge, probability in table.iter_rows():
-        app.say(f"{user}  {challenge:<{width}}  {probability:.3f}")
 
 
 if __name__ == "__main__":

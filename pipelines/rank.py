@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from dc_keras.corpus.store import Corpus
     from dc_keras.serving.predictor import Predictor
-    from dc_keras.serving.raw_requests import RawPost
 
 bundles.define()
 _CORPUS = flags.DEFINE_string("corpus", None, "Corpus directory.", required=True)
@@ -73,7 +72,10 @@ def main() -> None:
         config = read_config(Path(bundles.source().bundle))
         new_posts = raw_posts.of_challenge(_BRIEF.value, _VIDEOS.value, config)
     predictor = bundles.open_bundle([_CHALLENGE.value] if _CHALLENGE.value else [])
-    challenge = _represent_challenge(predictor, new_posts)
+    if new_posts is not None:
+        challenge = predictor.represent_challenge(new_posts)
+    else:
+        challenge = predictor.find_challenges([_CHALLENGE.value])[0]
     with _users_directory() as directory:
         shards = _prepare_users(directory, corpus)
         candidates, probability = _score(predictor, challenge, shards, community_of)
@@ -159,23 +161,9 @@ def _require_one_challenge() -> None:
         )
 
 
-def _represent_challenge(
-    predictor: Predictor, new_posts: Sequence[RawPost] | None
-) -> np.ndarray:
-    if new_posts is not None:
-        return predictor.represent_challenge(new_posts)
-    representation: np.ndarray = predictor.find_challenges([str(_CHALLENGE.value)])[0]
-    return representation
-
-
 @contextmanager
 def _users_directory() -> Iterator[Path]:
-    """Locks --users, or makes a temporary directory.
-
-    Raises:
-        DataError: --runner=ray is given without --users, or --users holds another
-            artifact.
-    """
+    """Locks --users, or makes a temporary directory."""
     import tempfile
 
     from tfrecords.storage.locking import writing

@@ -42,13 +42,7 @@ SourcePost: TypeAlias = Any
 
 @dataclass(frozen=True)
 class FrameSource:
-    """What the frame records of a shard are made from.
-
-    Attributes:
-        videos: Posts of the shard, sorted by video id.
-        media_root: Directory of the media paths; None for a corpus without media.
-        config: Sampling of the frames.
-    """
+    """What the frame records of a shard are made from."""
 
     videos: tuple[SourcePost, ...]
     media_root: Path | None

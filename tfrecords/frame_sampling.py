@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -118,7 +119,7 @@ def sample_frames(path: Path, config: SamplingConfig) -> SampledFrames:
     timeline, jpegs = decode_frames(
         path,
         choose=lambda timeline: set(choose_positions(timeline, config).tolist()),
-        convert=lambda picture: _encode(_fit(picture, config), config),
+        convert=partial(_encode, config),
     )
     return _assemble(timeline, jpegs, config)
 
@@ -142,7 +143,8 @@ def sample_slideshow(paths: Sequence[Path], config: SamplingConfig) -> SampledFr
         for path in chosen:
             if path not in jpegs:
                 try:
-                    jpegs[path] = _sample_slide(path, config)
+                    _, slide = decode_frames(path, _first, partial(_encode, config))
+                    jpegs[path] = slide[0]
                 except MediaError as error:
                     failed[path] = error
         if not failed:
@@ -155,13 +157,8 @@ def sample_slideshow(paths: Sequence[Path], config: SamplingConfig) -> SampledFr
     raise bad[0] if bad else MediaError("slideshow", "contains no image")
 
 
-def _sample_slide(path: Path, config: SamplingConfig) -> bytes:
-    _, slide = decode_frames(
-        path,
-        choose=lambda _: {0},
-        convert=lambda picture: _encode(_fit(picture, config), config),
-    )
-    return slide[0]
+def _first(_: Timeline) -> set[int]:
+    return {0}
 
 
 def choose_positions(
@@ -236,8 +233,8 @@ def _crop_square(
     return pixels[top : top + rows, left : left + columns]
 
 
-def _encode(pixels: npt.NDArray[np.uint8], config: SamplingConfig) -> bytes:
+def _encode(config: SamplingConfig, picture: Picture) -> bytes:
     quality = [cv2.IMWRITE_JPEG_QUALITY, config.jpeg_quality]
     # OpenCV converts from BGR when it encodes JPEG.
-    _, encoded = cv2.imencode(".jpg", pixels, quality)
+    _, encoded = cv2.imencode(".jpg", _fit(picture, config), quality)
     return bytes(encoded.tobytes())

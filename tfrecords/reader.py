@@ -86,7 +86,7 @@ def read_features(directory: Path) -> FeatureRecords:
     video_ids: list[str] = []
     files, places = [], []
     shapes: dict[str, tuple[int, ...] | None] = {}
-    columns: dict[str, npt.NDArray[Any] | None] = {}
+    columns: dict[str, npt.NDArray[Any]] = {}
     for path in paths:
         files.append(StoredFile.of(path))
         for index, (record, place) in enumerate(_locate_frames(path)):
@@ -99,12 +99,13 @@ def read_features(directory: Path) -> FeatureRecords:
             if not video_ids:
                 shapes = found
                 columns = {
-                    key: _make_column(num_videos, values[key])
-                    for key in (FRAMES_MASK.key, CAPTION_EMBEDDING.key)
+                    key: aligned_empty((num_videos, *value.shape), value.dtype)
+                    for key, value in values.items()
+                    if value is not None and key != FRAMES.key
                 }
             _require_shapes(shapes, found, path.name, index)
-            for key, column in columns.items():
-                if column is not None and len(video_ids) < num_videos:
+            if len(video_ids) < num_videos:
+                for key, column in columns.items():
                     column[len(video_ids)] = values[key]
             places.append((len(files) - 1, place))
             video_ids.append(record.video_id)
@@ -118,8 +119,8 @@ def read_features(directory: Path) -> FeatureRecords:
     return FeatureRecords(
         video_ids=video_ids,
         frames=_store_rows(files, places, shapes[FRAMES.key]),
-        frame_mask=columns[FRAMES_MASK.key],
-        captions=columns[CAPTION_EMBEDDING.key],
+        frame_mask=columns.get(FRAMES_MASK.key),
+        captions=columns.get(CAPTION_EMBEDDING.key),
         settings=manifest["settings"],
         sha256=hashlib.sha256("".join(digests).encode()).hexdigest(),
     )
@@ -188,14 +189,6 @@ def _locate_frames(shard: Path) -> Iterator[tuple[FeatureRecord, int | None]]:
             place = start + _HEADER_BYTES + find_frames(serialized, record.frames)
         yield record, place
         start += _HEADER_BYTES + len(serialized) + _FOOTER_BYTES
-
-
-def _make_column(
-    num_videos: int, first: npt.NDArray[Any] | None
-) -> npt.NDArray[Any] | None:
-    if first is None:
-        return None
-    return aligned_empty((num_videos, *first.shape), first.dtype)
 
 
 def _require_shapes(

@@ -107,20 +107,10 @@ class StoredRows:
             if number == _NO_FILE:
                 values[places] = 0
                 continue
-            self._read_from(
-                self.files[number], self.offset[rows[places]], places, values
-            )
-
-    @staticmethod
-    def _read_from(
-        stored: StoredFile,
-        offsets: npt.NDArray[np.int64],
-        places: npt.NDArray[np.integer[Any]],
-        values: npt.NDArray[np.float16],
-    ) -> None:
-        stored.require_unchanged()
-        with stored.path.open("rb", buffering=0) as file:
-            for offset, place in zip(offsets, places, strict=True):
-                file.seek(offset)
-                file.readinto(values[place])
-        stored.require_unchanged()
+            stored = self.files[number]
+            stored.require_unchanged()
+            with stored.path.open("rb", buffering=0) as file:
+                for place in places:
+                    file.seek(self.offset[rows[place]])
+                    file.readinto(values[place])
+            stored.require_unchanged()

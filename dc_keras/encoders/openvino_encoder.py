@@ -99,16 +99,6 @@ def convert(encoder: VisionEncoder, frame_size: int) -> Any:
     return openvino.convert_model(as_graph(encoder.model, frame_spec(frame_size)))
 
 
-def read_network(path: Path) -> Any:
-    """Reads an `openvino.Model` from an .xml file and the .bin file next to it."""
-    return openvino.Core().read_model(path)
-
-
-def save_network(network: Any, path: Path) -> None:
-    """Saves an `openvino.Model` as an .xml and a .bin file, without loss."""
-    openvino.save_model(network, path, compress_to_fp16=False)
-
-
 def read_int8_encoder(directory: Path) -> OpenVinoEncoder:
     """Reads a quantised network that `quantization.write_int8_model` wrote.
 
@@ -129,7 +119,8 @@ def read_int8_encoder(directory: Path) -> OpenVinoEncoder:
             f"{directory} must contain the files that were written there; remove it to "
             "quantise again with extract_features. Received: another sha256"
         )
-    return OpenVinoEncoder(read_network(directory / NETWORK), content["vision"])
+    network = openvino.Core().read_model(directory / NETWORK)
+    return OpenVinoEncoder(network, content["vision"])
 
 
 def _embed_in_order(

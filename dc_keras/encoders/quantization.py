@@ -37,8 +37,6 @@ from dc_keras.encoders.openvino_encoder import (
     NETWORK,
     OpenVinoEncoder,
     convert,
-    read_network,
-    save_network,
 )
 from dc_keras.encoders.vision import VisionEncoder
 from dc_keras.errors import DataError
@@ -67,13 +65,7 @@ _BATCH_SIZE = 16
 
 @dataclass(frozen=True)
 class CalibrationFrames:
-    """Distinct frames that were drawn from a corpus.
-
-    Attributes:
-        calibration: JPEG files for the calibration of the int8 ranges.
-        held_out: JPEG files of other posts for the evaluation.
-        seed: seed of the draw.
-    """
+    """Distinct frames that were drawn from a corpus."""
 
     calibration: tuple[bytes, ...]
     held_out: tuple[bytes, ...]
@@ -188,9 +180,10 @@ def write_int8_model(
         made = Path(work) / "model"
         made.mkdir()
         network = _quantize(encoder, frame_size, frames.calibration)
-        save_network(network, made / NETWORK)
+        openvino.save_model(network, made / NETWORK, compress_to_fp16=False)
         # The saved network is evaluated, because it may differ from the one in memory.
-        quantized = OpenVinoEncoder(read_network(made / NETWORK), encoder.settings())
+        saved = openvino.Core().read_model(made / NETWORK)
+        quantized = OpenVinoEncoder(saved, encoder.settings())
         cosines = _compute_cosines(quantized, encoder, frame_size, frames.held_out)
         _require_close(float(cosines.min()), len(cosines))
         hashes = hash_files(made / name for name in (NETWORK, CONSTANTS))

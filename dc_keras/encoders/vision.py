@@ -91,14 +91,8 @@ class VisionSpec:
                 f"the weights of {self.name} must be {default}, random, or a file. "
                 f"Received: weights={self.weights!r}"
             )
-        self._check_top()
-
-    def _check_top(self) -> None:
-        if (
-            self.has_top
-            and self.weights == "imagenet"
-            and self.image_size != _IMAGENET_IMAGE_PX
-        ):
+        needs_whole_image = self.has_top and self.weights == "imagenet"
+        if needs_whole_image and self.image_size != _IMAGENET_IMAGE_PX:
             raise DataError(
                 f"`{self.layer}` with ImageNet weights needs an image size of "
                 f"{_IMAGENET_IMAGE_PX} px; `avg` takes any. "

@@ -247,11 +247,7 @@ def require_kind(place: Path, flag: str, kind: str | None) -> None:
 
 @contextmanager
 def requiring_report_extra() -> Iterator[None]:
-    """Turns a failed import inside the block into an error about the extra `report`.
-
-    Raises:
-        DataError: The extra `report` is not installed.
-    """
+    """Turns a failed import inside the block into an error about the extra `report`."""
     try:
         yield
     except ImportError as error:

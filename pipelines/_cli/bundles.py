@@ -46,11 +46,7 @@ class Source(NamedTuple):
 
 
 def source() -> Source:
-    """Returns the bundle of the flags.
-
-    Raises:
-        DataError: There is no bundle.
-    """
+    """Returns the bundle of the flags."""
     from dc_keras.serving.bundle_config import find_version
 
     bundle = find_version(Path(str(flags.FLAGS["bundle"].value)))
@@ -60,12 +56,7 @@ def source() -> Source:
 
 
 def check(challenges: Sequence[str] = ()) -> Source:
-    """Verifies the bundle of the flags without TensorFlow, and returns it.
-
-    Raises:
-        DataError: There is no bundle, it is damaged or does not contain a challenge, or
-            --served_name is given without --server.
-    """
+    """Verifies the bundle of the flags without TensorFlow, and returns it."""
     from dc_keras.serving.bundle_config import read_config, require_challenges
     from tfrecords.storage.integrity import verify_directory
 
@@ -90,11 +81,7 @@ def open_bundle(challenges: Sequence[str] = ()) -> Predictor:
 
 @lru_cache(maxsize=1)
 def load(place: Source) -> Predictor:
-    """Returns a bundle, which is loaded once in each process.
-
-    Raises:
-        DataError: There is no bundle, or the address of the server is invalid.
-    """
+    """Returns a bundle, which is loaded once in each process."""
     from dc_keras.serving.predictor import Predictor
 
     if place.server is None:

@@ -49,10 +49,9 @@ class CommandServer:
         self._process.communicate()
 
     def run(self, name: str, arguments: Sequence[str], log: Path) -> int:
-        """Runs a command to its end; `log` receives what it prints.
+        """Runs a command to its end, and returns its exit code.
 
-        Returns:
-            Its exit code; below 0 the signal that ended it.
+        A code below 0 is the signal that ended it. `log` receives what it prints.
         """
         request = json.dumps([name, list(arguments), str(log)])
         stdin, stdout = self._process.stdin, self._process.stdout

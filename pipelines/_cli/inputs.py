@@ -18,11 +18,7 @@ if TYPE_CHECKING:
 
 
 def load_study(corpus: Corpus, study_file: str) -> Study:
-    """Reads a study, and prints which of its challenges match no post of a corpus.
-
-    Raises:
-        DataError: No post matches any challenge.
-    """
+    """Reads a study, and prints which of its challenges match no post of a corpus."""
     from dc_keras.study.challenge import require_matches
     from dc_keras.study.study import Study
 
@@ -42,11 +38,7 @@ def load_grid(corpus: Corpus, study_file: str) -> Grid:
 
 
 def load_pseudonymizer(corpus: Corpus, key_file: str | None) -> Pseudonymizer:
-    """Reads the key with which a corpus was imported.
-
-    Raises:
-        DataError: The file does not exist, or contains another key.
-    """
+    """Reads the key with which a corpus was imported."""
     from dc_keras.corpus.pseudonyms import Pseudonymizer, load_or_create_key
 
     path = None if key_file is None else Path(key_file).expanduser()
@@ -67,9 +59,6 @@ def find_users(
     """Returns the pseudonyms of authors, in order and without duplicates.
 
     With a key, names are also platform ids, secUids or handles.
-
-    Raises:
-        DataError: A name belongs to no author or to more than one.
     """
     key = load_pseudonymizer(corpus, key_file) if key_file else None
     authors = [

@@ -216,13 +216,7 @@ def _of_video(video: Video, jpegs: Sequence[bytes]) -> RawPost:
 def of_challenge(
     brief: str | None, files: Sequence[str], config: Mapping[str, Any]
 ) -> list[RawPost]:
-    """Returns posts that describe a challenge, from --brief and --video.
-
-    Raises:
-        DataError: There is neither a brief nor a file, a file is not a video, there is
-            no brief and the model uses no frames, or the bundle has a baseline of the
-            paper.
-    """
+    """Returns posts that describe a challenge, from --brief and --video."""
     from dc_keras.serving.bundle_config import require_challenge_posts
     from dc_keras.serving.raw_requests import RawPost
     from tfrecords.decoding_process import DecodingProcess

@@ -76,11 +76,7 @@ def part() -> Part:
 
 
 def cluster(num_cpus: int | None = None) -> RayCluster | None:
-    """Returns the cluster of --runner=ray; None for --runner=local.
-
-    Raises:
-        DataError: A flag of Ray is given without --runner=ray, or Ray is not installed.
-    """
+    """Returns the cluster of --runner=ray; None for --runner=local."""
     given = [
         name
         for name in ("ray_address", "ray_cpus", "ray_gpus")

@@ -127,12 +127,7 @@ class UserShards:
 
 
 def require_shards() -> None:
-    """Checks that --num_shards suffices for --workers and --runner.
-
-    Raises:
-        DataError: There are fewer shards than workers, or none for Ray; or as
-            `sharding.cluster`.
-    """
+    """Checks that --num_shards suffices for --workers and --runner."""
     num_shards, workers = _value("num_shards"), _value("workers")
     if workers > max(1, num_shards or 0):
         raise DataError(
