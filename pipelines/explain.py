@@ -103,8 +103,8 @@ def _explain(
             describing, lambda some: raw_posts.of_videos(some, root, sampling, sample)
         ),
     }
-    known = raw_posts.KnownUsers.of(corpus, predictor, [user])
-    who = RawUser(posts["user"], **known.facts(user))
+    facts = raw_posts.read_facts(corpus, predictor, [user])
+    who = RawUser(posts["user"], **facts[user])
     app.progress(
         f"predicting again without each post, word and frame: {len(own)} posts of the "
         f"user, {len(describing)} that describe the challenge, about a second a post"

@@ -18,9 +18,6 @@ class RecordError(DataError):
         super().__init__(
             f"{shard}, record {index}: `{key}` must be {expected}. Found: {found}."
         )
-        self.shard = shard
-        self.index = index
-        self.key = key
 
 
 class MediaError(DataError):

@@ -177,12 +177,11 @@ class _PacketSummary:
         if not packet.is_discard:
             self._times.add(packet.pts, packet.duration)
         if self._coded is not None:
-            self._coded.add(packet.pts, is_idr=self._is_idr(packet))
-
-    def _is_idr(self, packet: Any) -> bool:
-        return bool(packet.is_keyframe) and packet_skipping.holds_idr(
-            bytes(packet), self._stream.codec_context.extradata
-        )
+            extradata = self._stream.codec_context.extradata
+            is_idr = packet.is_keyframe and packet_skipping.holds_idr(
+                bytes(packet), extradata
+            )
+            self._coded.add(packet.pts, is_idr=is_idr)
 
     def require_complete(self, name: str, media: Any) -> None:
         """Raises a `MediaError` if announced packets are missing or damaged."""

@@ -31,7 +31,6 @@ HASHTAG_MODES = ("keep", "mask_focal", "drop")
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 
 
-@keras.saving.register_keras_serializable(package="dc_keras")
 class CaptionCleaner(keras.layers.Layer):
     """Removes hashtags from captions (PAPER choice 11).
 
@@ -94,11 +93,6 @@ class CaptionCleaner(keras.layers.Layer):
     def compute_output_spec(self, captions: Any) -> keras.KerasTensor:
         """Returns the spec of the cleaned captions: string (batch_size,)."""
         return keras.KerasTensor(captions.shape, dtype="string")
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        config = {"mode": self.mode, "focal_hashtags": list(self.focal_hashtags)}
-        return {**super().get_config(), **config}
 
 
 def focal_pattern(focal_hashtags: Iterable[str]) -> str:
@@ -169,7 +163,6 @@ def _unfolded() -> dict[str, str]:
     return dict(unfolded)
 
 
-@keras.saving.register_keras_serializable(package="dc_keras")
 class BertPacker(keras.layers.Layer):
     """Turns captions into `[CLS] pieces [SEP]` (PAPER choices 9, 10, 12).
 
@@ -237,15 +230,6 @@ class BertPacker(keras.layers.Layer):
     def compute_output_spec(self, captions: Any) -> dict[str, keras.KerasTensor]:
         """Returns the specs: int32 (batch_size, num_tokens), num_tokens unknown."""
         return packed_spec(captions)
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments, the vocabulary included."""
-        config = {
-            "vocabulary": list(self.vocabulary),
-            "lower_case": self.lower_case,
-            "max_tokens": self.max_tokens,
-        }
-        return {**super().get_config(), **config}
 
 
 def packed_spec(captions: Any) -> dict[str, keras.KerasTensor]:

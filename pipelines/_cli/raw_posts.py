@@ -6,7 +6,6 @@ frames of its post and not the answers about all others.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -66,7 +65,7 @@ def of_users(
 
     users, sampling = list(histories), predictor.sampling
     root = find_media_root(corpus, media_root)
-    known = KnownUsers.of(corpus, predictor, users)
+    facts = read_facts(corpus, predictor, users)
     is_hidden = None if shows_bar else True
     bar = tqdm(total=len(users), desc="users", unit="user", disable=is_hidden)
     with DecodingProcess() as process, bar:
@@ -79,58 +78,46 @@ def of_users(
                 for user in some:
                     videos = [records[video_id] for video_id in histories[user]]
                     posts = of_videos(videos, root, sampling, process.sample)
-                    described.append(RawUser(posts, **known.facts(user)))
+                    described.append(RawUser(posts, **facts[user]))
                 yield some, described
                 bar.update(len(some))
 
 
-@dataclasses.dataclass(frozen=True)
-class KnownUsers:
-    """Facts about users other than their posts.
+def read_facts(
+    corpus: Corpus, predictor: Predictor, users: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """Returns the arguments of `RawUser` for facts other than posts, by pseudonym.
 
-    Attributes:
-        accounts: Followers, likes and posts of each user's account, -1 if unknown.
-        joined: Challenges that each user joined before the study's cutoff.
-        now: Cutoff of the study in UTC seconds; -1 without one.
+    These are followers, likes and posts of the account, -1 if unknown, the challenges
+    that the user joined before the study's cutoff, and the cutoff.
     """
+    import polars as pl
 
-    accounts: Mapping[str, tuple[float, float, float]]
-    joined: Mapping[str, list[str]]
-    now: int
+    from dc_keras.context.post_features import ACCOUNT_COUNTS
+    from dc_keras.study.resolution import find_joins
 
-    @classmethod
-    def of(
-        cls, corpus: Corpus, predictor: Predictor, users: Sequence[str]
-    ) -> KnownUsers:
-        """Reads the facts about users from a corpus."""
-        import polars as pl
-
-        from dc_keras.context.post_features import ACCOUNT_COUNTS
-        from dc_keras.study.resolution import find_joins
-
-        study = predictor.study
-        table = corpus.users.filter(pl.col("user_id").is_in(users))
-        numbers = table.select("user_id", *ACCOUNT_COUNTS).fill_null(-1)
-        own = corpus.videos.filter(pl.col("user_id").is_in(users))
-        if study.cutoff is not None:
-            own = own.filter(pl.col("create_time") < study.cutoff)
-        joins = find_joins(study, own).join(
-            own.select("video_id", "user_id"), on="video_id"
-        )
-        names = [challenge.name for challenge in study.challenges]
-        joined: dict[str, list[str]] = {}
-        for user, challenge in joins.select("user_id", "challenge").unique().rows():
-            joined.setdefault(user, []).append(names[challenge])
-        accounts = {user: (a, b, c) for user, a, b, c in numbers.iter_rows()}
-        return cls(accounts, joined, -1 if study.cutoff is None else study.cutoff)
-
-    def facts(self, user: str) -> dict[str, Any]:
-        """Returns the arguments of `RawUser` for the facts about a user."""
-        return {
-            "account": self.accounts[user],
-            "joined": sorted(self.joined.get(user, [])),
-            "now": self.now,
+    study = predictor.study
+    table = corpus.users.filter(pl.col("user_id").is_in(users))
+    numbers = table.select("user_id", *ACCOUNT_COUNTS).fill_null(-1)
+    own = corpus.videos.filter(pl.col("user_id").is_in(users))
+    if study.cutoff is not None:
+        own = own.filter(pl.col("create_time") < study.cutoff)
+    joins = find_joins(study, own).join(
+        own.select("video_id", "user_id"), on="video_id"
+    )
+    names = [challenge.name for challenge in study.challenges]
+    joined: dict[str, list[str]] = {}
+    for user, challenge in joins.select("user_id", "challenge").unique().rows():
+        joined.setdefault(user, []).append(names[challenge])
+    now = -1 if study.cutoff is None else study.cutoff
+    return {
+        user: {
+            "account": tuple(account),
+            "joined": sorted(joined.get(user, [])),
+            "now": now,
         }
+        for user, *account in numbers.iter_rows()
+    }
 
 
 def _cut(users: list[str], size: int) -> Iterator[list[str]]:

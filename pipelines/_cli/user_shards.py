@@ -69,11 +69,8 @@ class UserShards:
         self, corpus: Corpus, users: Sequence[str], media_root: str | None, script: str
     ) -> list[Path]:
         """Writes the missing shards, as the flags say; returns the paths of all."""
-        from tqdm import tqdm
-
         from dc_keras.serving.bundle_config import find_sha256
-        from tfrecords.storage.resumable import finish_files, open_resumable
-        from tfrecords.unit_runs import run_units
+        from tfrecords.storage.resumable import open_resumable
 
         source, count = bundles.source(), _value("num_shards")
         shards = self._plan(sorted(users), count)
@@ -87,11 +84,21 @@ class UserShards:
         }
         done = open_resumable(self.directory, settings, script, flag=self.flag)
         missing = [shard for shard in shards if shard.path.name not in done]
+        place, info = corpus.directory, corpus.info
+        work = partial(_write_shard, self, source, place, info, media_root)
+        self._run(work, missing)
+        return [shard.path for shard in shards]
+
+    def _run(self, write: partial[tuple[int, int]], missing: Sequence[_Shard]) -> None:
+        from tqdm import tqdm
+
+        from tfrecords.storage.resumable import finish_files
+        from tfrecords.unit_runs import run_units
+
         cluster = sharding.cluster(_value("workers"))
         workers = min(_value("workers"), len(missing))
         is_here = cluster is None and workers < 2
-        place, info = corpus.directory, corpus.info
-        work = partial(_write_shard, self, source, place, info, media_root, is_here)
+        work = partial(write, is_here)
         runs = run_units(work, missing, "shard", workers=workers, cluster=cluster)
         without_posts = without_frames = 0
         with (
@@ -113,7 +120,6 @@ class UserShards:
             app.progress(f"{without_posts} users have no usable posts")
         if without_frames:
             app.progress(f"{without_frames} posts count without frames")
-        return [shard.path for shard in shards]
 
     def _plan(self, users: Sequence[str], count: int) -> list[_Shard]:
         ends = [len(users) * index // count for index in range(count + 1)]
