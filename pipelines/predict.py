@@ -28,7 +28,6 @@ from pipelines._cli import app, bundles, inputs, raw_posts, user_shards
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import numpy as np
     import polars as pl
 
     from dc_keras.corpus.store import Corpus
@@ -103,12 +102,18 @@ def _answer(
     """Returns the predictions about users, the likeliest challenge of each first."""
     import polars as pl
 
-    rows = predictor.predict(raw_users, challenges)
-    tables = (
-        _rank_challenges(user, challenges, row)
-        for user, row in zip(users, rows, strict=True)
+    table = pl.DataFrame(
+        {
+            "user_id": [user for user in users for _ in challenges],
+            "challenge": [*challenges] * len(users),
+            "probability": predictor.predict(raw_users, challenges).reshape(-1),
+        }
+    ).with_row_index("pair")
+    user = pl.col("pair") // len(challenges)
+    likeliest = table.sort(
+        user, "probability", "challenge", descending=[False, True, False]
     )
-    return pl.concat(tables)
+    return likeliest.drop("pair")
 
 
 def _predict(corpus: Corpus, users: Sequence[str]) -> None:
@@ -158,20 +163,6 @@ def _require_histories(users: Sequence[str], histories: Mapping[str, object]) ->
             "a user must have posts of no focal challenge, before the cutoff if the "
             f"study has one. Received: user={missing[0] if missing else 'all users'}"
         )
-
-
-def _rank_challenges(
-    user: str, challenges: Sequence[str], probabilities: np.ndarray
-) -> pl.DataFrame:
-    import polars as pl
-
-    return pl.DataFrame(
-        {
-            "user_id": [user] * len(challenges),
-            "challenge": challenges,
-            "probability": probabilities,
-        }
-    ).sort("probability", "challenge", descending=[True, False])
 
 
 if __name__ == "__main__":

@@ -75,7 +75,7 @@ def main() -> None:
     if new_posts is not None:
         challenge = predictor.represent_challenge(new_posts)
     else:
-        challenge = predictor.find_challenges([_CHALLENGE.value])[0]
+        challenge = predictor.find_challenges([str(_CHALLENGE.value)])[0]
     with _users_directory() as directory:
         shards = _prepare_users(directory, corpus)
         candidates, probability = _score(predictor, challenge, shards, community_of)

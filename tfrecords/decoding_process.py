@@ -79,11 +79,7 @@ class DecodingProcess:
             self._process = None
 
     def _send(self, request: dict[str, Any]) -> SampledFrames:
-        if self._connection is None:
-            self._start()
-        connection = self._connection
-        if connection is None:
-            raise ConnectionError("no process")
+        connection = self._connection or self._start()
         _send_json(connection, request)
         reply = json.loads(connection.recv_bytes())
         if "failure" in reply:
@@ -95,7 +91,7 @@ class DecodingProcess:
         bad = tuple(MediaError(*slide) for slide in reply.pop("bad_slides"))
         return SampledFrames(timestamps_us=times, jpegs=jpegs, bad_slides=bad, **reply)
 
-    def _start(self) -> None:
+    def _start(self) -> Connection:
         ours, theirs = socket.socketpair()
         with theirs:
             code = _START.format(path=sys.path, module=_SERVER, file=theirs.fileno())
@@ -105,6 +101,7 @@ class DecodingProcess:
                 pass_fds=[theirs.fileno()],
             )
         self._connection = Connection(ours.detach())
+        return self._connection
 
 
 def serve(file: int) -> None:

@@ -83,17 +83,15 @@ def plan_frame_shards(
     for video in videos:
         shard = shards[shard_of(video.video_id, num_shards)]
         if video.video_id in shard:
-            message = (
+            raise DataError(
                 "`videos` must contain each post once. "
                 f"Received: video_id={video.video_id!r} twice"
             )
-            raise DataError(message)
         if media_root is None and _media_paths(video):
-            message = (
+            raise DataError(
                 f"post {video.video_id} has media, but the corpus has no media root; "
                 "give --media_root. Received: media_root=None"
             )
-            raise DataError(message)
         shard[video.video_id] = video
     if not any(shards):
         raise DataError("`videos` must contain at least one post. Received: none")

@@ -95,12 +95,11 @@ def _check_bad_media(entries: Iterable[ShardEntry], max_bad_media: int) -> None:
         return
     listed = "; ".join(f"{b['video_id']}: {b['reason']}" for b in bad[:_MAX_LISTED])
     rest = f"; and {len(bad) - _MAX_LISTED} more" if len(bad) > _MAX_LISTED else ""
-    message = (
+    raise DataError(
         f"all records are written, but {len(bad)} posts have no frames because their "
         f"media cannot be read ({listed}{rest}; the manifest lists all); allow them "
         f"with --max_bad_media={len(bad)}. Received: max_bad_media={max_bad_media}"
     )
-    raise DataError(message)
 
 
 def _write_elsewhere(versions: dict[str, str], job: ShardJob) -> ShardEntry:

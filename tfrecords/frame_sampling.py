@@ -64,8 +64,7 @@ class SamplingConfig:
         for name, (is_valid, rule) in rules.items():
             if not is_valid:
                 value = getattr(self, name)
-                message = f"`{name}` must be {rule}. Received: {name}={value!r}"
-                raise DataError(message)
+                raise DataError(f"`{name}` must be {rule}. Received: {name}={value!r}")
 
 
 RESIZES = ("stretch", "crop")

@@ -110,11 +110,10 @@ def read_features(directory: Path) -> FeatureRecords:
             places.append((len(files) - 1, place))
             video_ids.append(record.video_id)
     if not video_ids or len(video_ids) != num_videos:
-        message = (
+        raise DataError(
             f"{directory} must contain the {num_videos} records of its manifest, at "
             f"least one. Received: {len(video_ids)} records"
         )
-        raise DataError(message)
     digests = [shard["sha256"] for shard in manifest["shards"]]
     return FeatureRecords(
         video_ids=video_ids,
@@ -250,8 +249,7 @@ def frames_dataset(*directories: str | Path) -> tf.data.Dataset:
         paths += [str(path) for path in list_shard_paths(directory)]
     if len(sizes) > 1:
         listed = ", ".join(f"{n}x{px}px in {where}" for (n, px), where in sizes.items())
-        message = f"directories must have equal frames. Received: {listed}"
-        raise DataError(message)
+        raise DataError(f"directories must have equal frames. Received: {listed}")
     [(_, image_size)] = sizes
 
     @tf.autograph.experimental.do_not_convert

@@ -76,8 +76,9 @@ class ShardRun:
 def check_range(name: str, value: int, low: int, high: int) -> None:
     """Raises a `DataError` for a number that is not from `low` to `high`."""
     if not low <= value <= high:
-        message = f"`{name}` must be from {low} to {high}. Received: {name}={value}"
-        raise DataError(message)
+        raise DataError(
+            f"`{name}` must be from {low} to {high}. Received: {name}={value}"
+        )
 
 
 def run_shards(

@@ -93,11 +93,10 @@ def _run_in_processes(
             for future in as_completed(futures):
                 yield futures.pop(future), future.result()
         except BrokenProcessPool as error:
-            message = (
+            raise DataError(
                 "a worker process died, probably because memory ran out; run the same "
                 f"command with fewer workers. Received: workers={workers}"
-            )
-            raise DataError(message) from error
+            ) from error
         except BaseException:
             stop.set()
             raise

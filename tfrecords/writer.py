@@ -50,19 +50,7 @@ def shard_of(video_id: str, num_shards: int) -> int:
 
 
 def shard_name(kind: str, index: int, num_shards: int) -> str:
-    """Returns the file name of a shard, such as `frames-00003-of-00010.tfrecord`.
-
-    Raises:
-        ValueError: `kind` is not one of `KINDS`, or `index` is out of range.
-    """
-    if kind not in KINDS:
-        raise ValueError(f"`kind` must be one of {KINDS}. Received: kind={kind!r}")
-    if not 0 <= index < num_shards <= 99_999:
-        message = (
-            "`index` must be from 0 to num_shards - 1, `num_shards` at most 99999. "
-            f"Received: index={index}, num_shards={num_shards}"
-        )
-        raise ValueError(message)
+    """Returns the file name of a shard, such as `frames-00003-of-00010.tfrecord`."""
     return f"{kind}-{index:05d}-of-{num_shards:05d}.tfrecord"
 
 
@@ -100,11 +88,10 @@ def prepare_directory(
     expected = {shard_name(kind, i, num_shards) for i in range(num_shards)}
     extra = [name for name in list_shards(directory) if name not in expected]
     if extra and not overwrite:
-        message = (
+        raise DataError(
             f"{directory} contains {extra[0]}, of another run; give an empty directory "
             f"or that run's number of shards. Received: num_shards={num_shards}"
         )
-        raise DataError(message)
     if difference is not None:
         _delete_manifest(directory)
     for name in extra:
@@ -242,11 +229,10 @@ def read_manifest(
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} is not a manifest: {error!r}") from error
     if version != SCHEMA_VERSION or kind not in KINDS or not is_whole:
-        message = (
+        raise DataError(
             f"{path} must be a manifest of schema version {SCHEMA_VERSION} and kind "
             f"{' or '.join(KINDS)}. Received: schema_version={version!r}, kind={kind!r}"
         )
-        raise DataError(message)
     if required not in (None, kind):
         raise DataError(
             f"{directory} must contain records of kind {required}. "

@@ -184,7 +184,6 @@ class BertPacker(keras.layers.Layer):
         2 <= num_tokens <= max_tokens; the mask is 1 for tokens and 0 for padding.
 
     Raises:
-        DataError: `max_tokens` is under 2.
         DataError: the vocabulary lacks a special token or repeats a piece.
     """
 
@@ -196,7 +195,6 @@ class BertPacker(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        check_max_tokens(max_tokens)
         self.vocabulary = tuple(vocabulary)
         self.lower_case = lower_case
         self.max_tokens = max_tokens
@@ -239,19 +237,6 @@ def packed_spec(captions: Any) -> dict[str, keras.KerasTensor]:
         name: keras.KerasTensor(shape, dtype="int32")
         for name in ("token_ids", "padding_mask")
     }
-
-
-def check_max_tokens(max_tokens: int) -> None:
-    """Checks that a sequence has room for [CLS] and [SEP].
-
-    Raises:
-        DataError: `max_tokens` is under 2.
-    """
-    if max_tokens < 2:
-        raise DataError(
-            "`max_tokens` must be at least 2, for [CLS] and [SEP]. "
-            f"Received: max_tokens={max_tokens}"
-        )
 
 
 def read_vocabulary(path: str | Path) -> tuple[str, ...]:

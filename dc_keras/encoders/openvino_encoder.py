@@ -67,17 +67,7 @@ class OpenVinoEncoder:
         return dict(self.description)
 
     def inference(self, frame_size: int) -> Inference:
-        """Returns the function that embeds batches of frames.
-
-        Raises:
-            DataError: the network takes frames of another size.
-        """
-        size = self.network.inputs[0].partial_shape[1].get_length()
-        if size != frame_size:
-            raise DataError(
-                f"the converted network takes frames of {size} px. "
-                f"Received: frame_size={frame_size}"
-            )
+        """Returns the function that embeds batches of frames of the network's size."""
         compiled = openvino.Core().compile_model(self.network, "CPU", _ON_CPU)
         return partial(_embed_in_order, openvino.AsyncInferQueue(compiled))
 

@@ -1,13 +1,6 @@
 """Registry of encoders by name: networks of keras.applications, and registered ones.
 
-A module registers its own encoders when it is imported:
-
-    from dc_keras.encoders import register_vision
-
-    @register_vision("tiny")
-    def tiny(image_size):
-        return keras.Sequential([...])
-
+A module registers its own encoders when it is imported (docs/encoders.md).
 `--encoders=MODULE` imports it. The spec of an encoder contains the name of the module,
 so that workers and the export of a bundle import it too. TensorFlow is not imported
 here, so that an unknown name is refused without delay.

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from dc_keras.encoders.captions import BertPacker, CaptionCleaner, check_max_tokens
+from dc_keras.encoders.captions import BertPacker, CaptionCleaner
 from dc_keras.encoders.fingerprints import fingerprint
 from dc_keras.encoders.hub import (
     HubText,
@@ -67,7 +67,11 @@ class TextSpec:
                 f"Received: pooling={self.pooling!r}"
             )
         # Checked before loading, because BERT warns of a sequence of one token.
-        check_max_tokens(self.max_tokens)
+        if self.max_tokens < 2:
+            raise DataError(
+                "`max_tokens` must be at least 2, for [CLS] and [SEP]. "
+                f"Received: max_tokens={self.max_tokens}"
+            )
         handles = (self.handle, self.preprocessor or "hub:")
         if self.preprocessor and not all(h.startswith("hub:") for h in handles):
             raise DataError(
@@ -117,8 +121,9 @@ class TextEncoder:
 
     def settings(self) -> dict[str, Any]:
         """Returns the settings of this encoder for a manifest."""
+        spec = {k: v for k, v in asdict(self.spec).items() if v is not None}
         return {
-            **asdict(self.spec),
+            **spec,
             "focal_hashtags": list(self.spec.focal_hashtags),
             "preprocessing": PREPROCESSING_VERSIONS[self.spec.hashtags],
             "fingerprint": self.fingerprint,

@@ -136,8 +136,9 @@ class VisionEncoder:
 
     def settings(self) -> dict[str, Any]:
         """Returns the settings of this encoder for a manifest."""
+        spec = {k: v for k, v in asdict(self.spec).items() if v is not None}
         return {
-            **asdict(self.spec),
+            **spec,
             "fingerprint": self.fingerprint,
             "embedding_dim": self.embedding_dim,
         }

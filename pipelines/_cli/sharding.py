@@ -65,14 +65,14 @@ def define_runner(unit: str, *, gpus: bool = False) -> None:
 
 def overwrites() -> bool:
     """Returns whether records with other settings are replaced."""
-    return bool(_value("overwrite"))
+    return bool(value("overwrite"))
 
 
 def part() -> Part:
     """Returns the part of the shards that this run processes."""
     from tfrecords.shard_runs import Part
 
-    return Part(_value("shard_index"), _value("shard_count"))
+    return Part(value("shard_index"), value("shard_count"))
 
 
 def cluster(num_cpus: int | None = None) -> RayCluster | None:
@@ -82,20 +82,20 @@ def cluster(num_cpus: int | None = None) -> RayCluster | None:
         for name in ("ray_address", "ray_cpus", "ray_gpus")
         if name in flags.FLAGS and flags.FLAGS[name].present
     ]
-    if _value("runner") == "local":
+    if value("runner") == "local":
         if given:
             raise DataError(
                 f"--{given[0]} needs --runner=ray. Received: runner=local, "
-                f"{given[0]}={_value(given[0])}"
+                f"{given[0]}={value(given[0])}"
             )
         return None
     from tfrecords.ray_runner import RayCluster
 
     return RayCluster(
-        address=_value("ray_address"),
+        address=value("ray_address"),
         num_cpus=num_cpus,
-        unit_cpus=_value("ray_cpus"),
-        unit_gpus=_value("ray_gpus") if "ray_gpus" in flags.FLAGS else 0.0,
+        unit_cpus=value("ray_cpus"),
+        unit_gpus=value("ray_gpus") if "ray_gpus" in flags.FLAGS else 0.0,
     )
 
 
@@ -110,5 +110,6 @@ def report(run: ShardRun, output: str) -> None:
         app.say("the run that completes the last shard writes manifest.json")
 
 
-def _value(name: str) -> Any:
+def value(name: str) -> Any:
+    """Returns the value of a flag."""
     return flags.FLAGS[name].value

@@ -72,7 +72,7 @@ class UserShards:
         from dc_keras.serving.bundle_config import find_sha256
         from tfrecords.storage.resumable import open_resumable
 
-        source, count = bundles.source(), _value("num_shards")
+        source, count = bundles.source(), sharding.value("num_shards")
         shards = self._plan(sorted(users), count)
         settings = {
             **self.settings,
@@ -95,8 +95,8 @@ class UserShards:
         from tfrecords.storage.resumable import finish_files
         from tfrecords.unit_runs import run_units
 
-        cluster = sharding.cluster(_value("workers"))
-        workers = min(_value("workers"), len(missing))
+        cluster = sharding.cluster(sharding.value("workers"))
+        workers = min(sharding.value("workers"), len(missing))
         is_here = cluster is None and workers < 2
         work = partial(write, is_here)
         runs = run_units(work, missing, "shard", workers=workers, cluster=cluster)
@@ -134,7 +134,7 @@ class UserShards:
 
 def require_shards() -> None:
     """Checks that --num_shards suffices for --workers and --runner."""
-    num_shards, workers = _value("num_shards"), _value("workers")
+    num_shards, workers = sharding.value("num_shards"), sharding.value("workers")
     if workers > max(1, num_shards or 0):
         raise DataError(
             "--num_shards must be at least --workers. Received: "
@@ -142,10 +142,6 @@ def require_shards() -> None:
         )
     if sharding.cluster(workers) is not None and num_shards is None:
         raise DataError("--runner=ray needs --num_shards. Received: runner=ray")
-
-
-def _value(name: str) -> Any:
-    return flags.FLAGS[name].value
 
 
 @cache

@@ -258,11 +258,6 @@ def test_layers_work_inside_tf_data(vocabulary):
     assert packed["padding_mask"].numpy().tolist() == [[1, 1, 1], [1, 1, 0]]
 
 
-def test_max_tokens_must_hold_cls_and_sep(vocabulary):
-    with pytest.raises(DataError, match="`max_tokens` must be at least 2"):
-        BertPacker(vocabulary, lower_case=True, max_tokens=1)
-
-
 @pytest.mark.parametrize(
     ("content", "message"),
     [

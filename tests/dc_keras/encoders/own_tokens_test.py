@@ -172,6 +172,7 @@ def test_a_hub_encoder_takes_what_its_preprocessing_gives(
     spec = TextSpec(handle, preprocessor=made, **options)
     assert TextSpec.from_settings(encoder.settings()) == spec
     plain = _build(handle, **options)
+    assert "preprocessor" not in plain.settings()
     assert encoder.fingerprint != plain.fingerprint
     if not takes_length:
         with pytest.raises(DataError, match=r"at most 8 tokens .* with 10 tokens"):
