@@ -250,7 +250,7 @@ def mutate_records(work: Path, number: int, rng: random.Random) -> Iterator[Row]
 
 def mutate_clips(clips: list[Path], work: Path, number: int, rng: random.Random) -> Row:
     """Samples frames of damaged clips; a crash of the decoder would end all of this."""
-    from tfrecords.decoded_frames import MediaError
+    from tfrecords.errors import MediaError
     from tfrecords.frame_sampling import SamplingConfig, sample_frames
 
     config = SamplingConfig(num_frames=3, image_size=32)

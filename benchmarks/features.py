@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -33,7 +32,7 @@ from dc_keras.encoders.extraction import (
     ExtractionConfig,
     FrameEmbedder,
 )
-from dc_keras.encoders.inference import Inference
+from dc_keras.encoders.frame_batches import Inference
 from dc_keras.encoders.openvino_encoder import (
     OpenVinoEncoder,
     convert_encoder,
@@ -44,6 +43,7 @@ from dc_keras.encoders.text import TextSpec, build_text_encoder
 from dc_keras.encoders.vision import VisionEncoder, VisionSpec, build_vision_encoder
 from dc_keras.simulation.world import WorldConfig, simulate_world
 from tfrecords.memory import keep_freed_memory
+from tfrecords.schema import FrameRecord
 
 _SIZE, _NUM_FRAMES, _NUM_POSTS, _BATCH = 224, 8, 12, 16
 _TOKENS, _NUM_CAPTIONS = 64, 320
@@ -51,11 +51,12 @@ _NUM_CALIBRATION = 72
 _NUM_RUNS = 5
 
 
-@dataclass(frozen=True)
-class _Post:
-    video_id: str
-    jpegs: tuple[bytes, ...]
-    caption: str = ""
+def _make_post(number: int, jpegs: Sequence[bytes]) -> FrameRecord:
+    times = tuple(range(len(jpegs)))
+    size = (_SIZE, _SIZE)
+    return FrameRecord(
+        str(number), "", "", (), None, 1, len(jpegs), *size, times, tuple(jpegs)
+    )
 
 
 def main() -> None:
@@ -71,7 +72,7 @@ def _frames() -> list[tuple[str, float, float]]:
     """Returns seconds of each way to embed frames, and of the bare `tf.function`."""
     pixels, jpegs = _make_frames()
     posts = [
-        _Post(str(n), tuple(jpegs[n * _NUM_FRAMES : (n + 1) * _NUM_FRAMES]))
+        _make_post(n, jpegs[n * _NUM_FRAMES : (n + 1) * _NUM_FRAMES])
         for n in range(_NUM_POSTS)
     ]
     batches = [

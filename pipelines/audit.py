@@ -13,7 +13,7 @@ fit together.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,10 +63,8 @@ _PREVALENCE = flags.DEFINE_float(
     "prevalence", None, "Share of positive pairs among the pairs of the table."
 )
 _OUTPUT = flags.DEFINE_string("output", None, "JSON file for all findings.")
-_MAX_FINDINGS = flags.DEFINE_integer(
-    "max_findings", 20, "Maximum number of findings printed per check.", lower_bound=1
-)
 option_flags.define(StudyOptions)
+_MAX_FINDINGS = 20
 
 
 def main() -> int:
@@ -83,7 +81,7 @@ def main() -> int:
     if _CORPUS.value is not None:
         checks += _audit_corpus(_CORPUS.value)
     report = Report(tuple(checks))
-    findings = report.describe_findings(_MAX_FINDINGS.value)
+    findings = report.describe_findings(_MAX_FINDINGS)
     if findings:
         app.show(findings + "\n")
     app.show(report.describe_counts())
@@ -158,7 +156,6 @@ def _mask(focal_hashtags: Sequence[str]) -> Cleaning:
 
 
 def _read_cleanings() -> dict[str, Cleaning | None] | None:
-    """Returns the caption cleaner of each directory of features."""
     if not _FEATURES.value:
         return None
     from dc_keras.encoders.text import restore_cleaner
@@ -175,26 +172,20 @@ def _read_cleanings() -> dict[str, Cleaning | None] | None:
 
 
 def _hash_records(directory: str | None, video_ids: set[str]) -> MediaHashes | None:
-    """Returns the hashes of the frames of some posts."""
     if directory is None:
         return None
     from dc_keras.study.audit.duplicates import hash_posts
+    from tfrecords.reader import iter_frame_records, list_shard_paths
     from tfrecords.writer import read_manifest
 
     read_manifest(Path(directory), "frames")
     app.progress(f"hashing the frames of up to {len(video_ids)} posts")
-    return hash_posts(_iter_frames(Path(directory), video_ids))
-
-
-def _iter_frames(
-    directory: Path, video_ids: set[str]
-) -> Iterator[tuple[str, tuple[bytes, ...]]]:
-    from tfrecords.reader import iter_frame_records, list_shard_paths
-
-    for shard in list_shard_paths(directory):
-        for record in iter_frame_records(shard):
-            if record.jpegs and record.video_id in video_ids:
-                yield record.video_id, record.jpegs
+    return hash_posts(
+        (record.video_id, record.jpegs)
+        for shard in list_shard_paths(Path(directory))
+        for record in iter_frame_records(shard)
+        if record.jpegs and record.video_id in video_ids
+    )
 
 
 if __name__ == "__main__":

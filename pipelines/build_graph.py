@@ -162,7 +162,6 @@ def _with_spells(
 def _log_periods(
     periods: Iterable[tuple[int, SocialGraph]],
 ) -> Iterator[tuple[int, SocialGraph]]:
-    """Prints the start of each period when its graph has been built."""
     for start, graph in periods:
         app.progress(f"{datetime.fromtimestamp(start, UTC):%Y-%m-%d}: built ties")
         yield start, graph

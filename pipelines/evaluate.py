@@ -22,6 +22,7 @@ from dc_keras.options import (
     ContextOptions,
     ModelOptions,
     ProtocolOptions,
+    StudyOptions,
     TrainingOptions,
 )
 from pipelines._cli import app, inputs, option_flags, sharding
@@ -104,6 +105,8 @@ option_flags.define(ContextOptions)
 def main() -> None:
     """Runs the evaluation and prints the tables."""
     from dc_keras.corpus.store import Corpus
+    from dc_keras.study.resolution import named_joins
+    from dc_keras.study.study import Study
     from tfrecords.unit_runs import use_one_thread
 
     use_one_thread()
@@ -111,7 +114,9 @@ def main() -> None:
     corpus = Corpus.open(_CORPUS.value)
     grid = inputs.load_grid(corpus, _STUDY.value)
     temporal = _load_temporal(corpus)
-    joins = None if temporal is None else inputs.load_joins(corpus, _STUDY.value)
+    joins = None
+    if temporal is not None:
+        joins = named_joins(Study.load(_STUDY.value), corpus.videos)
     app.show(grid.describe())
     # Imported after the quick checks, because TensorFlow takes seconds to load.
     from dc_keras.context.post_features import read_facts
@@ -164,8 +169,17 @@ def _training() -> TrainingOptions:
 def _load_temporal(corpus: Corpus) -> Grid | None:
     if "temporal" not in _SPLIT.value:
         return None
-    return inputs.load_temporal_grid(
-        corpus, _STUDY.value, _HORIZON_DAYS.value, _NUM_PAST.value
+    from dc_keras.study.study import Study
+    from dc_keras.study.temporal import resolve_temporal
+
+    overrides = option_flags.resolve(StudyOptions).overrides()
+    support = overrides.pop("support")
+    return resolve_temporal(
+        Study.load(_STUDY.value).with_settings(**overrides),
+        corpus.videos,
+        support,
+        horizon_days=_HORIZON_DAYS.value,
+        num_past=_NUM_PAST.value,
     )
 
 

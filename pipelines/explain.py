@@ -51,11 +51,7 @@ _POSTS = flags.DEFINE_integer(
 _KEY_FILE = flags.DEFINE_string(
     "key_file", None, "Key file of the pseudonyms, for a --user given by other ids."
 )
-_MEDIA_ROOT = flags.DEFINE_string(
-    "media_root",
-    None,
-    "Directory of the media. Default: the media root of the corpus.",
-)
+_MEDIA_ROOT = raw_posts.define_media_root()
 _OUTPUT = flags.DEFINE_string(
     "output", None, "Directory of the explanation.", required=True
 )
@@ -93,7 +89,6 @@ def _explain(
     own: Sequence[Video],
     sample: Sampler,
 ) -> dict[str, Any]:
-    """Says the answer for a user, and returns it as plain values."""
     from dc_keras.serving.attribution import explain
     from dc_keras.serving.raw_requests import RawUser
 
@@ -108,8 +103,8 @@ def _explain(
             describing, lambda some: raw_posts.of_videos(some, root, sampling, sample)
         ),
     }
-    known = raw_posts.KnownUsers.of(corpus, predictor, [user])
-    who = RawUser(posts["user"], **known.facts(user))
+    facts = raw_posts.read_facts(corpus, predictor, [user])
+    who = RawUser(posts["user"], **facts[user])
     app.progress(
         f"predicting again without each post, word and frame: {len(own)} posts of the "
         f"user, {len(describing)} that describe the challenge, about a second a post"

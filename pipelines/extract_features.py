@@ -151,21 +151,15 @@ def main() -> None:
         cluster=cluster,
         spec=spec,
     )
-    num_records = sum(entry.num_records for entry in run.entries)
-    app.say(
-        f"{num_records} records in {len(run.entries)} shards "
-        f"({run.num_resumed} done before): {_OUTPUT.value}"
-    )
-    if run.manifest is None:
-        app.say("the run that completes the last shard writes manifest.json")
-        return
-    app.suggest(
-        "evaluate",
-        corpus="CORPUS",
-        study=_STUDY.value or "STUDY",
-        features=_OUTPUT.value,
-        output="evaluation",
-    )
+    sharding.report(run, _OUTPUT.value)
+    if run.manifest is not None:
+        app.suggest(
+            "evaluate",
+            corpus="CORPUS",
+            study=_STUDY.value or "STUDY",
+            features=_OUTPUT.value,
+            output="evaluation",
+        )
 
 
 def _check_names() -> None:

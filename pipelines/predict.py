@@ -28,7 +28,6 @@ from pipelines._cli import app, bundles, inputs, raw_posts, user_shards
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import numpy as np
     import polars as pl
 
     from dc_keras.corpus.store import Corpus
@@ -49,11 +48,7 @@ _CHALLENGE = flags.DEFINE_multi_string(
 _KEY_FILE = flags.DEFINE_string(
     "key_file", None, "Key file of the pseudonyms, for a --user given by other ids."
 )
-_MEDIA_ROOT = flags.DEFINE_string(
-    "media_root",
-    None,
-    "Directory of the media. Default: the media root of the corpus.",
-)
+_MEDIA_ROOT = raw_posts.define_media_root()
 _OUTPUT = flags.DEFINE_string(
     "output",
     None,
@@ -74,16 +69,15 @@ def main() -> None:
 
 
 def _predict_shards(corpus: Corpus, users: Sequence[str]) -> None:
-    """Writes the predictions about users as Parquet files."""
     import polars as pl
 
+    from dc_keras.serving.bundle_config import read_config
     from tfrecords.unit_runs import use_one_thread
 
     if not _OUTPUT.value:
         raise DataError("--num_shards needs --output. Received: output=None")
     use_one_thread()
-    bundles.check(_CHALLENGE.value)
-    known = bundles.read_bundle_config()["challenges"]
+    known = read_config(Path(bundles.check(_CHALLENGE.value).bundle))["challenges"]
     challenges = tuple(dict.fromkeys(_CHALLENGE.value)) or tuple(known)
     columns = {"user_id": pl.String, "challenge": pl.String, "probability": pl.Float32}
     shards = user_shards.UserShards(
@@ -108,16 +102,21 @@ def _answer(
     """Returns the predictions about users, the likeliest challenge of each first."""
     import polars as pl
 
-    rows = predictor.predict(raw_users, challenges)
-    tables = (
-        _rank_challenges(user, challenges, row)
-        for user, row in zip(users, rows, strict=True)
+    table = pl.DataFrame(
+        {
+            "user_id": [user for user in users for _ in challenges],
+            "challenge": [*challenges] * len(users),
+            "probability": predictor.predict(raw_users, challenges).reshape(-1),
+        }
+    ).with_row_index("pair")
+    user = pl.col("pair") // len(challenges)
+    likeliest = table.sort(
+        user, "probability", "challenge", descending=[False, True, False]
     )
-    return pl.concat(tables)
+    return likeliest.drop("pair")
 
 
 def _predict(corpus: Corpus, users: Sequence[str]) -> None:
-    """Prints the predictions about users, and writes them as a CSV file."""
     import polars as pl
 
     from dc_keras.corpus.store import write_answers
@@ -135,7 +134,9 @@ def _predict(corpus: Corpus, users: Sequence[str]) -> None:
         corpus, ordered, _MEDIA_ROOT.value, predictor
     ):
         tables.append(_answer(challenges, predictor, batch, raw_users))
-        _print_predictions(tables[-1])
+        width = max(map(len, challenges))
+        for user, challenge, probability in tables[-1].iter_rows():
+            app.say(f"{user}  {challenge:<{width}}  {probability:.3f}")
     if len(ordered) < len(requested):
         app.progress(f"{len(requested) - len(ordered)} users have no usable posts")
     if _OUTPUT.value:
@@ -162,27 +163,6 @@ def _require_histories(users: Sequence[str], histories: Mapping[str, object]) ->
             "a user must have posts of no focal challenge, before the cutoff if the "
             f"study has one. Received: user={missing[0] if missing else 'all users'}"
         )
-
-
-def _rank_challenges(
-    user: str, challenges: Sequence[str], probabilities: np.ndarray
-) -> pl.DataFrame:
-    """Returns the predictions about a user, the likeliest challenge first."""
-    import polars as pl
-
-    return pl.DataFrame(
-        {
-            "user_id": [user] * len(challenges),
-            "challenge": challenges,
-            "probability": probabilities,
-        }
-    ).sort("probability", "challenge", descending=[True, False])
-
-
-def _print_predictions(table: pl.DataFrame) -> None:
-    width = max(map(len, table["challenge"]))
-    for user, challenge, probability in table.iter_rows():
-        app.say(f"{user}  {challenge:<{width}}  {probability:.3f}")
 
 
 if __name__ == "__main__":

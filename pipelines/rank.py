@@ -13,22 +13,22 @@ receives rank, user_id, community and probability.
 from __future__ import annotations
 
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from absl import flags
 
+from dc_keras.errors import DataError
 from pipelines._cli import app, bundles, raw_posts, user_shards
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     import numpy as np
     import polars as pl
 
     from dc_keras.corpus.store import Corpus
     from dc_keras.serving.predictor import Predictor
-    from dc_keras.serving.raw_requests import RawPost
 
 bundles.define()
 _CORPUS = flags.DEFINE_string("corpus", None, "Corpus directory.", required=True)
@@ -46,18 +46,7 @@ _COMMUNITIES = flags.DEFINE_string(
 _USERS = flags.DEFINE_string(
     "users", None, "Directory that keeps the users' representations."
 )
-_MEDIA_ROOT = flags.DEFINE_string(
-    "media_root",
-    None,
-    "Directory of the media. Default: the media root of the corpus.",
-)
-_LEVEL = flags.DEFINE_float(
-    "level",
-    0.9,
-    "Confidence level of the interval of the expected number.",
-    0.5,
-    0.999,
-)
+_MEDIA_ROOT = raw_posts.define_media_root()
 _OUTPUT = flags.DEFINE_string(
     "output", None, "CSV file of the chosen users.", required=True
 )
@@ -67,11 +56,9 @@ user_shards.define(1, "Number of Parquet files in --users.")
 
 def main() -> None:
     """Ranks the users, writes the chosen ones and prints the forecasts."""
-    from pathlib import Path
-
     from dc_keras.corpus.store import write_answers
-    from dc_keras.errors import DataError
     from dc_keras.escaping import format_csv
+    from dc_keras.serving.bundle_config import read_config
     from tfrecords.unit_runs import use_one_thread
 
     _require_one_challenge()
@@ -80,9 +67,15 @@ def main() -> None:
         use_one_thread()
     corpus = user_shards.open_corpus(Path(_CORPUS.value))
     community_of = _read_communities()
-    new_posts = None if _CHALLENGE.value else _describe_challenge()
+    new_posts = None
+    if not _CHALLENGE.value:
+        config = read_config(Path(bundles.source().bundle))
+        new_posts = raw_posts.of_challenge(_BRIEF.value, _VIDEOS.value, config)
     predictor = bundles.open_bundle([_CHALLENGE.value] if _CHALLENGE.value else [])
-    challenge = _represent_challenge(predictor, new_posts)
+    if new_posts is not None:
+        challenge = predictor.represent_challenge(new_posts)
+    else:
+        challenge = predictor.find_challenges([str(_CHALLENGE.value)])[0]
     with _users_directory() as directory:
         shards = _prepare_users(directory, corpus)
         candidates, probability = _score(predictor, challenge, shards, community_of)
@@ -140,15 +133,10 @@ def _choose(candidates: pl.DataFrame, *, has_communities: bool) -> pl.DataFrame:
 
 
 def _report(predictor: Predictor, probability: np.ndarray, chosen: np.ndarray) -> None:
-    """Prints the forecasts and the next command."""
-    from pathlib import Path
-
     from dc_keras.serving.calibration import forecast_participants
 
     for group, given in (("all", probability), ("the chosen", chosen)):
-        forecast = forecast_participants(
-            given, predictor.calibration, _CHALLENGE.value, level=_LEVEL.value
-        )
+        forecast = forecast_participants(given, predictor.calibration, _CHALLENGE.value)
         app.say(
             f"of {group} {len(given):,} users {forecast.expected:,.1f} are expected to "
             f"join, {forecast.level:.0%} between {forecast.low:,} and "
@@ -166,8 +154,6 @@ def _report(predictor: Predictor, probability: np.ndarray, chosen: np.ndarray) -
 
 
 def _require_one_challenge() -> None:
-    from dc_keras.errors import DataError
-
     if bool(_CHALLENGE.value) == bool(_BRIEF.value or _VIDEOS.value):
         raise DataError(
             "give either --challenge, for a challenge of the bundle, or --brief or "
@@ -175,34 +161,11 @@ def _require_one_challenge() -> None:
         )
 
 
-def _describe_challenge() -> list[RawPost]:
-    """Reads the posts of a new challenge, before the bundle is loaded."""
-    config = bundles.read_bundle_config()
-    return raw_posts.of_challenge(_BRIEF.value, _VIDEOS.value, config)
-
-
-def _represent_challenge(
-    predictor: Predictor, new_posts: Sequence[RawPost] | None
-) -> np.ndarray:
-    """Returns the representation of a new challenge, or of that of --challenge."""
-    if new_posts is not None:
-        return predictor.represent_challenge(new_posts)
-    representation: np.ndarray = predictor.find_challenges([str(_CHALLENGE.value)])[0]
-    return representation
-
-
 @contextmanager
 def _users_directory() -> Iterator[Path]:
-    """Locks --users, or makes a temporary directory.
-
-    Raises:
-        DataError: --runner=ray is given without --users, or --users holds another
-            artifact.
-    """
+    """Locks --users, or makes a temporary directory."""
     import tempfile
-    from pathlib import Path
 
-    from dc_keras.errors import DataError
     from tfrecords.storage.locking import writing
 
     if _USERS.value:
@@ -219,7 +182,6 @@ def _users_directory() -> Iterator[Path]:
 
 
 def _prepare_users(directory: Path, corpus: Corpus) -> list[Path]:
-    """Writes the users that are missing in a directory; returns all files."""
     from dc_keras.serving.ranking import USER_COLUMNS, prepare_users
 
     shards = user_shards.UserShards(
@@ -233,11 +195,8 @@ def _read_communities() -> dict[str, str] | None:
     """Returns the community of each user of --communities; None without it."""
     if _COMMUNITIES.value is None:
         return None
-    from pathlib import Path
-
     import polars as pl
 
-    from dc_keras.errors import DataError
     from tfrecords.storage.integrity import verify_file
     from tfrecords.storage.read_errors import POLARS_ERRORS
 

@@ -81,7 +81,7 @@ _NUM_SHUFFLES = flags.DEFINE_integer(
     "num_shuffles", 999, "Number of permutations of the test.", 1
 )
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of cascades and permutations.", 0)
-_TITLE = flags.DEFINE_string("title", "How far does it go?", "Title of the page.")
+_TITLE = "How far does it go?"
 
 
 def main() -> None:
@@ -120,7 +120,7 @@ def main() -> None:
     output = Path(_OUTPUT.value)
     settings = {"version": __version__, "plan": plan.to_dict(), **_options(study)}
     report.write(output, settings)
-    page = render_reach_page(report, _TITLE.value, is_synthetic=corpus.is_synthetic)
+    page = render_reach_page(report, _TITLE, is_synthetic=corpus.is_synthetic)
     write_sealed(output / "reach.html", page)
     _print_report(report)
     app.say(f"{output}: reach.html, reach.json and a CSV file per table")

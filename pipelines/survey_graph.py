@@ -72,9 +72,7 @@ _COLOUR_BY = flags.DEFINE_enum(
     ["community", "probability"],
     "Quantity shown by colour; probability needs --predictions.",
 )
-_TITLE = flags.DEFINE_string(
-    "title", "Who shares space?", "Title of the page and the images."
-)
+_TITLE = "Who shares space?"
 
 
 def main() -> None:
@@ -102,14 +100,12 @@ def main() -> None:
     output = Path(_OUTPUT.value)
     app.progress(f"drawing {len(graph.users):,} users, seconds for a thousand")
     members = _write_tables(survey, output)
-    title = _TITLE.value + " (synthetic)" * corpus.is_synthetic
+    title = _TITLE + " (synthetic)" * corpus.is_synthetic
     _write_graph_files(survey, output, _combine_spells(graph), shown, title)
     for kind in dict.fromkeys(_BIPARTITE.value):
         plan = GraphPlan.from_dict(info["plan"])
         _write_bipartite(corpus, plan, kind, members, output)
-    page = render_graph_page(
-        survey, _TITLE.value, shown, is_synthetic=corpus.is_synthetic
-    )
+    page = render_graph_page(survey, _TITLE, shown, is_synthetic=corpus.is_synthetic)
     write_text(output / "survey.html", page)
     seal_directory(output)
     communities = survey.communities
@@ -199,7 +195,6 @@ def _read_probabilities(users: Sequence[str]) -> np.ndarray | None:
 def _write_bipartite(
     corpus: Corpus, plan: GraphPlan, kind: str, members: pl.DataFrame, output: Path
 ) -> None:
-    """Writes the bipartite graph of users and things of one kind."""
     from dc_keras.social.affiliations import count_affiliations, find_moments
     from dc_keras.social.graph_files import FORMATS, write_graph
     from dc_keras.social.graph_view import bipartite_view

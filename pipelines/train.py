@@ -32,7 +32,10 @@ from dc_keras.options import (
 from pipelines._cli import app, inputs, option_flags
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from dc_keras.corpus.store import Corpus
+    from dc_keras.study.participation import Grid
     from dc_keras.training.training_job import TrainingRun
 
 _TASK = flags.DEFINE_enum(
@@ -68,6 +71,7 @@ _OVERWRITE = flags.DEFINE_bool(
 )
 option_flags.define_all()
 option_flags.define(ContextOptions)
+_SAMPLES_PER_CHALLENGE = 2
 
 
 def main() -> None:
@@ -112,7 +116,7 @@ def main() -> None:
             context=option_flags.resolve(ContextOptions),
             baseline=_BASELINE.value,
             profile_steps=profile_steps,
-            sample_frames=inputs.load_sample_frames(_RECORDS.value, grid),
+            sample_frames=_load_sample_frames(grid),
             key_fingerprint=corpus.info["key_fingerprint"],
             overwrite=_OVERWRITE.value,
             progress=app.progress,
@@ -139,6 +143,32 @@ def _train(run: TrainingRun, corpus: Corpus) -> None:
     app.say(f"result: {summarize_score(run.directory)}")
     if _TASK.value == "participation":
         app.suggest("export_model", model=place, output=f"{place}-export")
+
+
+def _load_sample_frames(grid: Grid) -> dict[str, np.ndarray]:
+    """Returns frames of --records by "challenge/video id", uint8 RGB.
+
+    They are those of the first videos that describe each challenge, of shape
+    (num_frames, height, width, 3).
+    """
+    if _RECORDS.value is None:
+        return {}
+    import tensorflow as tf
+
+    from tfrecords.reader import iter_frame_records, list_shard_paths
+    from tfrecords.tensors import decode_images
+    from tfrecords.writer import shard_of
+
+    shards = list_shard_paths(Path(_RECORDS.value))
+    frames = {}
+    for challenge, videos in zip(grid.challenges, grid.support, strict=True):
+        for video in videos[:_SAMPLES_PER_CHALLENGE]:
+            shard = shards[shard_of(video, len(shards))]
+            for record in iter_frame_records(shard):
+                if record.video_id == video and record.jpegs:
+                    pixels = decode_images(tf.constant(record.jpegs), record.height)
+                    frames[f"{challenge}/{video}"] = pixels.numpy()
+    return frames
 
 
 def _profile_steps() -> tuple[int, int] | None:

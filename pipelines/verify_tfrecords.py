@@ -16,9 +16,7 @@ from pipelines._cli import app
 _RECORDS = flags.DEFINE_string(
     "records", None, "Directory of frame or feature records.", required=True
 )
-_MAX_FAULTS = flags.DEFINE_integer(
-    "max_faults", 20, "Maximum number of faults to print.", lower_bound=1
-)
+_MAX_FAULTS = 20
 
 
 def main() -> int:
@@ -26,10 +24,10 @@ def main() -> int:
     from tfrecords.verify import verify_records
 
     report = verify_records(Path(_RECORDS.value))
-    for fault in report.faults[: _MAX_FAULTS.value]:
-        app.say(f"{fault}")
-    if len(report.faults) > _MAX_FAULTS.value:
-        app.say(f"… and {len(report.faults) - _MAX_FAULTS.value} more")
+    for fault in report.faults[:_MAX_FAULTS]:
+        app.say(fault)
+    if len(report.faults) > _MAX_FAULTS:
+        app.say(f"… and {len(report.faults) - _MAX_FAULTS} more")
     num_faults = len(report.faults) if report.faults else "no"
     app.say(
         f"{num_faults} faults in {report.num_records} "

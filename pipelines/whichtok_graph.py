@@ -37,7 +37,7 @@ _FORMATS = flags.DEFINE_multi_enum(
     ["gexf", "graphml", "csv", "json"],
     "Format of the graph; repeatable.",
 )
-_TITLE = flags.DEFINE_string("title", "Who shares space?", "Title of the page.")
+_TITLE = "Who shares space?"
 
 
 def main() -> None:
@@ -63,7 +63,7 @@ def main() -> None:
     )
     output = Path(_OUTPUT.value)
     write_graph(found.view(), output, "whichtok", _FORMATS.value)
-    write_text(output / "whichtok.html", render_graph_page(found, _TITLE.value))
+    write_text(output / "whichtok.html", render_graph_page(found, _TITLE))
     app.say(
         f"{len(graph.users):,} users, {found.layer.num_edges:,} edges, "
         f"{found.table().height:,} communities; E–I index "

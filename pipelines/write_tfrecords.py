@@ -14,41 +14,36 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 from absl import flags
 
-from pipelines._cli import app, sharding
+from pipelines._cli import app, option_flags, raw_posts, sharding
 
 _CORPUS = flags.DEFINE_string("corpus", None, "Directory of the corpus.", required=True)
 _OUTPUT = flags.DEFINE_string(
     "output", None, "Directory for the records.", required=True
 )
-_MEDIA_ROOT = flags.DEFINE_string(
-    "media_root",
-    None,
-    "Directory of the media. Default: the media root of the corpus.",
-)
-_NUM_FRAMES = flags.DEFINE_integer(
+_MEDIA_ROOT = raw_posts.define_media_root()
+flags.DEFINE_integer(
     "num_frames", None, "Number of frames per video (50).", lower_bound=1
 )
-_IMAGE_SIZE = flags.DEFINE_integer(
+flags.DEFINE_integer(
     "image_size", None, "Height and width of the frames in pixels (224).", lower_bound=1
 )
-_FPS = flags.DEFINE_float(
+flags.DEFINE_float(
     "fps",
     None,
     "Frames per second, from the start of the video and at most --num_frames. 0 "
     "distributes the frames evenly over the video (0).",
     lower_bound=0.0,
 )
-_RESIZE = flags.DEFINE_enum(
+flags.DEFINE_enum(
     "resize",
     None,
     ["stretch", "crop"],
     "How frames are made square: stretched, or cropped to the centre (stretch).",
 )
-_SLIDESHOWS = flags.DEFINE_enum(
+flags.DEFINE_enum(
     "slideshows",
     None,
     ["frames", "drop"],
@@ -76,17 +71,8 @@ def main() -> None:
     from tfrecords.frame_runner import write_frame_records
     from tfrecords.frame_sampling import SamplingConfig
 
-    given: dict[str, Any] = {
-        "num_frames": _NUM_FRAMES.value,
-        "image_size": _IMAGE_SIZE.value,
-        "fps": _FPS.value,
-        "resize": _RESIZE.value,
-        "slideshows": _SLIDESHOWS.value,
-    }
     corpus = Corpus.open(Path(_CORPUS.value))
-    media_root = corpus.media_root
-    if _MEDIA_ROOT.value is not None:
-        media_root = Path(_MEDIA_ROOT.value)
+    media_root = raw_posts.find_media_root(corpus, _MEDIA_ROOT.value)
     workers, cluster = _WORKERS.value, sharding.cluster(_WORKERS.value)
     if workers is None:
         workers = len(os.sched_getaffinity(0))
@@ -94,7 +80,7 @@ def main() -> None:
         corpus.iter_videos(),
         media_root,
         Path(_OUTPUT.value),
-        SamplingConfig(**{k: v for k, v in given.items() if v is not None}),
+        option_flags.resolve(SamplingConfig),
         num_shards=_NUM_SHARDS.value,
         workers=workers,
         cluster=cluster,
@@ -102,13 +88,8 @@ def main() -> None:
         overwrite=sharding.overwrites(),
         max_bad_media=_MAX_BAD_MEDIA.value,
     )
-    num_records = sum(entry.num_records for entry in run.entries)
-    app.say(
-        f"{num_records} records in {len(run.entries)} shards "
-        f"({run.num_resumed} done before): {_OUTPUT.value}"
-    )
+    sharding.report(run, _OUTPUT.value)
     if run.manifest is None:
-        app.say("the run that completes the last shard writes manifest.json")
         return
     for name, count in sorted(run.manifest["counts"].items()):
         app.say(f"  {name}: {count}")

@@ -21,9 +21,8 @@ from pathlib import Path
 from typing import Any, Self
 
 import cv2
-import numpy as np
 
-from tfrecords.decoded_frames import MediaError
+from tfrecords.errors import MediaError
 from tfrecords.frame_sampling import SampledFrames, SamplingConfig, sample_media
 
 # A single crash may have another cause, such as a lack of memory.
@@ -80,11 +79,7 @@ class DecodingProcess:
             self._process = None
 
     def _send(self, request: dict[str, Any]) -> SampledFrames:
-        if self._connection is None:
-            self._start()
-        connection = self._connection
-        if connection is None:
-            raise ConnectionError("no process")
+        connection = self._connection or self._start()
         _send_json(connection, request)
         reply = json.loads(connection.recv_bytes())
         if "failure" in reply:
@@ -92,11 +87,11 @@ class DecodingProcess:
         if "reason" in reply:
             raise MediaError(reply["name"], reply["reason"])
         jpegs = [connection.recv_bytes() for _ in range(reply.pop("num_jpegs"))]
-        times = np.array(reply.pop("timestamps_us"), np.int64)
+        times = tuple(reply.pop("timestamps_us"))
         bad = tuple(MediaError(*slide) for slide in reply.pop("bad_slides"))
         return SampledFrames(timestamps_us=times, jpegs=jpegs, bad_slides=bad, **reply)
 
-    def _start(self) -> None:
+    def _start(self) -> Connection:
         ours, theirs = socket.socketpair()
         with theirs:
             code = _START.format(path=sys.path, module=_SERVER, file=theirs.fileno())
@@ -106,6 +101,7 @@ class DecodingProcess:
                 pass_fds=[theirs.fileno()],
             )
         self._connection = Connection(ours.detach())
+        return self._connection
 
 
 def serve(file: int) -> None:
@@ -144,12 +140,10 @@ def _answer(connection: Connection) -> None:
     _send_json(
         connection,
         {
-            "timestamps_us": sampled.timestamps_us.tolist(),
+            "timestamps_us": sampled.timestamps_us,
             "num_jpegs": len(sampled.jpegs),
             "duration_us": sampled.duration_us,
             "source_num_frames": sampled.source_num_frames,
-            "height": sampled.height,
-            "width": sampled.width,
             "bad_slides": [(bad.name, bad.reason) for bad in sampled.bad_slides],
         },
     )

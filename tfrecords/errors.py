@@ -10,15 +10,7 @@ class DataError(ValueError):
 
 
 class RecordError(DataError):
-    """A record on disk that does not follow its schema.
-
-    Args:
-        shard: File name of the shard.
-        index: Position of the record in the shard, from 0.
-        key: Feature key, or a word for the whole record.
-        expected: Value that the schema requires.
-        found: Actual value.
-    """
+    """A record on disk that does not follow its schema."""
 
     def __init__(
         self, *, shard: str, index: int, key: str, expected: str, found: str
@@ -26,6 +18,12 @@ class RecordError(DataError):
         super().__init__(
             f"{shard}, record {index}: `{key}` must be {expected}. Found: {found}."
         )
-        self.shard = shard
-        self.index = index
-        self.key = key
+
+
+class MediaError(DataError):
+    """A media file cannot be decoded to frames."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{name}: {reason}")
+        self.name = name
+        self.reason = reason

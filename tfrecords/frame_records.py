@@ -5,16 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
 import av
 import cv2
 
-from tfrecords.decoded_frames import MediaError
-from tfrecords.errors import DataError
+from tfrecords.errors import DataError, MediaError
 from tfrecords.frame_sampling import (
     SAMPLING_VERSION,
     SampledFrames,
@@ -24,81 +23,30 @@ from tfrecords.frame_sampling import (
 from tfrecords.media_paths import find_file
 from tfrecords.progress import ShardEntry
 from tfrecords.schema import SCHEMA_VERSION, FrameRecord, build_frame_record
+from tfrecords.shard_runs import ShardJob
 from tfrecords.writer import shard_name, shard_of, write_shard
 
 KIND = "frames"
+_COUNTS = (
+    *("with_frames", "without_media", "bad_media", "bad_slides"),
+    *("slideshows_dropped", "frames"),
+)
 
 
-class Sampler(Protocol):
-    """Type of `sample_media` and of functions that run it in another process."""
-
-    def __call__(
-        self, files: Sequence[Path], config: SamplingConfig, *, is_slideshow: bool
-    ) -> SampledFrames:
-        """See `sample_media`."""
-
-
-class SourcePost(Protocol):
-    """Values of a post in a frame record, such as those of a corpus's `Video`."""
-
-    @property
-    def video_id(self) -> str:
-        """Id on the platform, digits."""
-
-    @property
-    def user_id(self) -> str:
-        """Pseudonym of the author."""
-
-    @property
-    def caption(self) -> str:
-        """Text as posted, "" if there is none."""
-
-    @property
-    def hashtags(self) -> tuple[str, ...]:
-        """Normalised tags, in order."""
-
-    @property
-    def create_time(self) -> int | None:
-        """Posting time in UTC seconds since 1970; None if unknown."""
-
-    @property
-    def is_slideshow(self) -> bool:
-        """Whether the post is a series of images."""
-
-    @property
-    def media_path(self) -> str | None:
-        """Path of the video file relative to the media root; None without one."""
-
-    @property
-    def slide_paths(self) -> tuple[str, ...]:
-        """Paths of the images of a slideshow, in order, relative to the media root."""
+# `sample_media`, or a function that runs it in another process.
+Sampler: TypeAlias = Callable[..., SampledFrames]
+# A post with the attributes of a corpus's `Video`: `video_id`, `user_id`, `caption`,
+# `hashtags`, `create_time`, `is_slideshow`, `media_path` and `slide_paths`.
+SourcePost: TypeAlias = Any
 
 
 @dataclass(frozen=True)
-class FrameShardJob:
-    """Everything that one shard is made from; it travels to a worker.
+class FrameSource:
+    """What the frame records of a shard are made from."""
 
-    Attributes:
-        directory: Directory of the shard.
-        name: File name of the shard.
-        videos: Posts of the shard, sorted by video id.
-        media_root: Directory of the media paths; None for a corpus without media.
-        config: Sampling of the frames.
-        digest: Hexadecimal sha256 of all of these, and of the sizes and modification
-            times of the media files.
-    """
-
-    directory: Path
-    name: str
     videos: tuple[SourcePost, ...]
     media_root: Path | None
     config: SamplingConfig
-    digest: str
-
-    @property
-    def num_posts(self) -> int:
-        """Number of records of the shard."""
-        return len(self.videos)
 
 
 def frame_settings(config: SamplingConfig, num_shards: int) -> dict[str, Any]:
@@ -124,7 +72,7 @@ def plan_frame_shards(
     directory: Path,
     config: SamplingConfig,
     num_shards: int,
-) -> list[FrameShardJob]:
+) -> list[ShardJob]:
     """Returns a job for each shard, in order of the shards.
 
     Raises:
@@ -135,17 +83,15 @@ def plan_frame_shards(
     for video in videos:
         shard = shards[shard_of(video.video_id, num_shards)]
         if video.video_id in shard:
-            message = (
+            raise DataError(
                 "`videos` must contain each post once. "
                 f"Received: video_id={video.video_id!r} twice"
             )
-            raise DataError(message)
         if media_root is None and _media_paths(video):
-            message = (
+            raise DataError(
                 f"post {video.video_id} has media, but the corpus has no media root; "
                 "give --media_root. Received: media_root=None"
             )
-            raise DataError(message)
         shard[video.video_id] = video
     if not any(shards):
         raise DataError("`videos` must contain at least one post. Received: none")
@@ -155,82 +101,57 @@ def plan_frame_shards(
         ordered = tuple(shard[video_id] for video_id in sorted(shard))
         name = shard_name(KIND, index, num_shards)
         digest = _digest(ordered, media_root, settings)
-        job = FrameShardJob(directory, name, ordered, media_root, config, digest)
-        jobs.append(job)
+        source = FrameSource(ordered, media_root, config)
+        jobs.append(ShardJob(directory, name, len(ordered), digest, source))
     return jobs
 
 
 def write_frame_shard(
-    job: FrameShardJob, on_video: Callable[[], None], sample: Sampler = sample_media
+    job: ShardJob, on_video: Callable[[], None], sample: Sampler = sample_media
 ) -> ShardEntry:
     """Writes one shard, with a record for each post, with or without frames.
 
-    Args:
-        job: Input of the shard.
-        on_video: Called after each post. If it raises an exception, the shard is
-            abandoned and leaves no files.
-        sample: Samples the frames of media.
+    An exception of `on_video`, which is called after each post, abandons the shard.
     """
-    tally = _Tally()
-    records = _make_records(job, tally, on_video, sample)
-    return write_shard(job.directory, job.name, job.digest, records, tally)
+    source: FrameSource = job.source
+    facts: dict[str, Any] = {
+        "counts": dict.fromkeys(_COUNTS, 0),
+        "bad_media": [],
+        "bad_slides": [],
+    }
 
+    def make_records() -> Iterator[bytes]:
+        for video in source.videos:
+            sampled = _sample(video, source, facts, sample)
+            yield build_frame_record(_make_record(video, sampled, source.config))
+            on_video()
 
-@dataclass
-class _Tally:
-    """Counts the outcomes of posts; a call returns the facts of the shard."""
-
-    bad_media: list[dict[str, str]] = field(default_factory=list)
-    bad_slides: list[dict[str, str]] = field(default_factory=list)
-    counts: dict[str, int] = field(
-        default_factory=lambda: {
-            "with_frames": 0,
-            "without_media": 0,
-            "bad_media": 0,
-            "bad_slides": 0,
-            "slideshows_dropped": 0,
-            "frames": 0,
-        }
+    return write_shard(
+        job.directory, job.name, job.digest, make_records(), lambda: facts
     )
-
-    def __call__(self) -> dict[str, Any]:
-        return {
-            "counts": self.counts,
-            "bad_media": self.bad_media,
-            "bad_slides": self.bad_slides,
-        }
-
-
-def _make_records(
-    job: FrameShardJob, tally: _Tally, on_video: Callable[[], None], sample: Sampler
-) -> Iterator[bytes]:
-    for video in job.videos:
-        sampled = _sample(video, job, tally, sample)
-        yield build_frame_record(_make_record(video, sampled, job.config))
-        on_video()
 
 
 def _sample(
-    video: SourcePost, job: FrameShardJob, tally: _Tally, sample: Sampler
+    video: SourcePost, source: FrameSource, facts: dict[str, Any], sample: Sampler
 ) -> SampledFrames | None:
     """Returns the frames of a post, or None without frames, and counts the outcome."""
-    outcome = "with_frames"
+    counts, outcome = facts["counts"], "with_frames"
     sampled = None
     try:
-        sampled = sample_post(video, job.media_root, job.config, sample)
+        sampled = sample_post(video, source.media_root, source.config, sample)
     except MediaError as error:
         outcome = "bad_media"
-        tally.bad_media.append(_bad(video, error))
+        facts["bad_media"].append(_bad(video, error))
     else:
         if sampled is not None:
-            tally.counts["frames"] += len(sampled.jpegs)
-            tally.counts["bad_slides"] += len(sampled.bad_slides)
-            tally.bad_slides += [_bad(video, error) for error in sampled.bad_slides]
-        elif _media_paths(video) and _is_dropped(video, job.config):
+            counts["frames"] += len(sampled.jpegs)
+            counts["bad_slides"] += len(sampled.bad_slides)
+            facts["bad_slides"] += [_bad(video, error) for error in sampled.bad_slides]
+        elif _media_paths(video) and _is_dropped(video, source.config):
             outcome = "slideshows_dropped"
         else:
             outcome = "without_media"
-    tally.counts[outcome] += 1
+    counts[outcome] += 1
     return sampled
 
 
@@ -249,12 +170,6 @@ def sample_post(
     sample: Sampler = sample_media,
 ) -> SampledFrames | None:
     """Samples the frames of a post, from its slides or its video.
-
-    Args:
-        video: Post.
-        media_root: Directory of the media.
-        config: Sampling of the frames.
-        sample: Samples the frames of media, in this or another process.
 
     Returns:
         The frames; None for a post without media and for a slideshow that the config
@@ -291,9 +206,8 @@ def _rename(error: MediaError, names: Mapping[str, str]) -> MediaError:
 
 def _media_paths(video: SourcePost) -> tuple[str, ...]:
     """Returns the media files of a post: its slides, or else its video, if any."""
-    if video.slide_paths or video.media_path is None:
-        return video.slide_paths
-    return (video.media_path,)
+    slides: tuple[str, ...] = video.slide_paths
+    return slides if slides or video.media_path is None else (video.media_path,)
 
 
 def _make_record(
@@ -309,7 +223,7 @@ def _make_record(
         source_num_frames=sampled.source_num_frames if sampled else 0,
         height=config.image_size,
         width=config.image_size,
-        timestamps_us=tuple(sampled.timestamps_us.tolist()) if sampled else (),
+        timestamps_us=sampled.timestamps_us if sampled else (),
         jpegs=tuple(sampled.jpegs) if sampled else (),
     )
 

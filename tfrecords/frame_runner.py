@@ -16,7 +16,6 @@ from tfrecords.decoding_process import DecodingProcess
 from tfrecords.errors import DataError
 from tfrecords.frame_records import (
     KIND,
-    FrameShardJob,
     SourcePost,
     frame_settings,
     library_versions,
@@ -28,8 +27,8 @@ from tfrecords.progress import ShardEntry
 from tfrecords.shard_runs import (
     WHOLE,
     Part,
+    ShardJob,
     ShardRun,
-    check_part,
     check_range,
     run_on_cluster,
     run_shards,
@@ -58,20 +57,8 @@ def write_frame_records(
     """Writes frame records of all posts, and resumes an interrupted run.
 
     Each post has a record; records of posts without readable media have no frames.
-    Equal input gives equal bytes with any number of workers and machines.
-
-    Args:
-        videos: Posts in any order.
-        media_root: Directory of the media paths; None for posts without media.
-        directory: Output directory of the shards and the manifest.
-        config: Sampling of the frames.
-        num_shards: Number of shards in total, at least 1.
-        workers: Number of shards written in parallel, at least 1. Each worker decodes
-            in a separate process.
-        cluster: Cluster that writes the shards instead of the workers.
-        part: Part of the shards that this run writes.
-        max_bad_media: Maximum number of unreadable media files.
-        overwrite: Whether to replace records with other settings in `directory`.
+    Equal input gives equal bytes with any number of workers and machines. A worker
+    writes a shard and decodes in a separate process; a cluster replaces the workers.
 
     Raises:
         DataError: A number is outside its range; the posts or the directory cannot be
@@ -80,11 +67,10 @@ def write_frame_records(
     """
     check_range("num_shards", num_shards, 1, 99_999)
     check_range("workers", workers, 1, 1024)
-    check_part(part, num_shards)
     jobs = plan_frame_shards(videos, media_root, directory, config, num_shards)
     settings = frame_settings(config, num_shards)
 
-    def make(missing: Sequence[FrameShardJob], bar: Any) -> Iterable[ShardEntry]:
+    def make(missing: Sequence[ShardJob], bar: Any) -> Iterable[ShardEntry]:
         if cluster is not None:
             write = partial(_write_elsewhere, settings["versions"])
             return run_on_cluster(cluster, write, missing, bar)
@@ -109,15 +95,14 @@ def _check_bad_media(entries: Iterable[ShardEntry], max_bad_media: int) -> None:
         return
     listed = "; ".join(f"{b['video_id']}: {b['reason']}" for b in bad[:_MAX_LISTED])
     rest = f"; and {len(bad) - _MAX_LISTED} more" if len(bad) > _MAX_LISTED else ""
-    message = (
+    raise DataError(
         f"all records are written, but {len(bad)} posts have no frames because their "
         f"media cannot be read ({listed}{rest}; the manifest lists all); allow them "
         f"with --max_bad_media={len(bad)}. Received: max_bad_media={max_bad_media}"
     )
-    raise DataError(message)
 
 
-def _write_elsewhere(versions: dict[str, str], job: FrameShardJob) -> ShardEntry:
+def _write_elsewhere(versions: dict[str, str], job: ShardJob) -> ShardEntry:
     """Writes a shard on another machine, if its library versions are the same."""
     if versions != library_versions():
         raise DataError(
@@ -125,17 +110,13 @@ def _write_elsewhere(versions: dict[str, str], job: FrameShardJob) -> ShardEntry
             f"{versions}. Received: {library_versions()} on {os.uname().nodename}"
         )
     with DecodingProcess() as process:
-        return write_frame_shard(job, _ignore, process.sample)
-
-
-def _ignore() -> None:
-    """Does nothing: the cluster reports the progress per shard."""
+        # The cluster reports the progress per shard.
+        return write_frame_shard(job, lambda: None, process.sample)
 
 
 def _write_locally(
-    jobs: Sequence[FrameShardJob], workers: int, bar: Any
+    jobs: Sequence[ShardJob], workers: int, bar: Any
 ) -> list[ShardEntry]:
-    """Writes shards in parallel threads, each with a process for decoding."""
     is_stopped, counting = threading.Event(), threading.Lock()
     idle: SimpleQueue[DecodingProcess] = SimpleQueue()
 
@@ -145,7 +126,7 @@ def _write_locally(
         with counting:
             bar.update()
 
-    def make(job: FrameShardJob) -> ShardEntry:
+    def make(job: ShardJob) -> ShardEntry:
         process = idle.get()
         try:
             return write_frame_shard(job, on_video, process.sample)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from tfrecords.decoded_frames import MediaError, Picture
-from tfrecords.decoding import decode_frames
-from tfrecords.errors import DataError
+from tfrecords.decoding import Picture, decode_frames
+from tfrecords.errors import DataError, MediaError
 from tfrecords.timeline import Timeline
 
 # Increased whenever the same file gives different bytes, so that a directory of records
@@ -64,8 +64,7 @@ class SamplingConfig:
         for name, (is_valid, rule) in rules.items():
             if not is_valid:
                 value = getattr(self, name)
-                message = f"`{name}` must be {rule}. Received: {name}={value!r}"
-                raise DataError(message)
+                raise DataError(f"`{name}` must be {rule}. Received: {name}={value!r}")
 
 
 RESIZES = ("stretch", "crop")
@@ -77,23 +76,19 @@ class SampledFrames:
     """Frames sampled from one post.
 
     Attributes:
-        timestamps_us: int64 (num_frames,), start of each frame in microseconds after
-            the first frame of the video. A repeated frame repeats its timestamp. Slides
-            start at whole seconds.
-        jpegs: List of num_frames JPEG files, RGB.
+        timestamps_us: Start of each frame in microseconds after the first frame of the
+            video. A repeated frame repeats its timestamp. Slides start at whole
+            seconds.
+        jpegs: As many JPEG files, RGB.
         duration_us: Microseconds from the first frame to the end of the last.
         source_num_frames: Number of frames (or slides) of the post.
-        height: Height of the stored frames in pixels.
-        width: Width of the stored frames in pixels.
         bad_slides: Errors of the slides that could not be read.
     """
 
-    timestamps_us: npt.NDArray[np.int64]
+    timestamps_us: tuple[int, ...]
     jpegs: list[bytes]
     duration_us: int
     source_num_frames: int
-    height: int
-    width: int
     bad_slides: tuple[MediaError, ...] = ()
 
 
@@ -101,11 +96,6 @@ def sample_media(
     files: Sequence[Path], config: SamplingConfig, *, is_slideshow: bool
 ) -> SampledFrames:
     """Samples frames of the images of a slideshow, or of a video, which is one file.
-
-    Args:
-        files: Images of the slideshow in order, or the video file.
-        config: Selection and format of the frames.
-        is_slideshow: Whether the files are the images of a slideshow.
 
     Raises:
         MediaError: A file cannot be decoded completely.
@@ -122,17 +112,13 @@ def sample_frames(path: Path, config: SamplingConfig) -> SampledFrames:
     one that starts at or before t_i. Frames of a video with fewer than `num_frames`
     frames are repeated.
 
-    Args:
-        path: Video file, whose format is detected from its content.
-        config: Selection and format of the frames.
-
     Raises:
         MediaError: The file cannot be decoded completely.
     """
     timeline, jpegs = decode_frames(
         path,
         choose=lambda timeline: set(choose_positions(timeline, config).tolist()),
-        convert=lambda picture: _encode(_fit(picture, config), config),
+        convert=partial(_encode, config),
     )
     return _assemble(timeline, jpegs, config)
 
@@ -141,10 +127,6 @@ def sample_slideshow(paths: Sequence[Path], config: SamplingConfig) -> SampledFr
     """Samples frames of a slideshow, in which each image is displayed for one second.
 
     Unreadable images are ignored, as if the slideshow did not contain them.
-
-    Args:
-        paths: Images in order.
-        config: Selection and format of the frames.
 
     Raises:
         MediaError: There is no image, or none can be read.
@@ -160,7 +142,8 @@ def sample_slideshow(paths: Sequence[Path], config: SamplingConfig) -> SampledFr
         for path in chosen:
             if path not in jpegs:
                 try:
-                    jpegs[path] = _sample_slide(path, config)
+                    _, slide = decode_frames(path, _first, partial(_encode, config))
+                    jpegs[path] = slide[0]
                 except MediaError as error:
                     failed[path] = error
         if not failed:
@@ -173,13 +156,8 @@ def sample_slideshow(paths: Sequence[Path], config: SamplingConfig) -> SampledFr
     raise bad[0] if bad else MediaError("slideshow", "contains no image")
 
 
-def _sample_slide(path: Path, config: SamplingConfig) -> bytes:
-    _, slide = decode_frames(
-        path,
-        choose=lambda _: {0},
-        convert=lambda picture: _encode(_fit(picture, config), config),
-    )
-    return slide[0]
+def _first(_: Timeline) -> set[int]:
+    return {0}
 
 
 def choose_positions(
@@ -210,14 +188,12 @@ def _assemble(
 ) -> SampledFrames:
     positions = choose_positions(timeline, config)
     us_per_tick = timeline.time_base * _US_PER_S
-    starts = [round(int(timeline.starts[p]) * us_per_tick) for p in positions]
+    starts = tuple(round(int(timeline.starts[p]) * us_per_tick) for p in positions)
     return SampledFrames(
-        timestamps_us=np.array(starts, dtype=np.int64),
+        timestamps_us=starts,
         jpegs=[jpegs[p] for p in positions.tolist()],
         duration_us=max(starts[-1] + 1, round(timeline.duration * us_per_tick)),
         source_num_frames=len(timeline.starts),
-        height=config.image_size,
-        width=config.image_size,
     )
 
 
@@ -256,8 +232,8 @@ def _crop_square(
     return pixels[top : top + rows, left : left + columns]
 
 
-def _encode(pixels: npt.NDArray[np.uint8], config: SamplingConfig) -> bytes:
+def _encode(config: SamplingConfig, picture: Picture) -> bytes:
     quality = [cv2.IMWRITE_JPEG_QUALITY, config.jpeg_quality]
     # OpenCV converts from BGR when it encodes JPEG.
-    _, encoded = cv2.imencode(".jpg", pixels, quality)
+    _, encoded = cv2.imencode(".jpg", _fit(picture, config), quality)
     return bytes(encoded.tobytes())

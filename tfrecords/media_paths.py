@@ -31,12 +31,7 @@ _PLAIN = re.compile(
 
 
 def find_file(media_root: Path, relative: str) -> Path | None:
-    """Returns the file of a media path of a corpus, or None if there is none.
-
-    Args:
-        media_root: Directory of the path.
-        relative: Path as stored by the corpus, or the complete relative path.
-    """
+    """Returns the file of a media path, hidden or complete; None if there is none."""
     parts = PurePosixPath(relative)
     if parts.is_absolute() or ".." in parts.parts or "\0" in relative:
         return None
@@ -85,7 +80,6 @@ def nearness(path: PurePosixPath) -> tuple[int, str]:
 
 @lru_cache(maxsize=2)
 def _hidden_files(root: Path) -> dict[str, PurePosixPath]:
-    """Returns the files below a root by their paths with hidden names."""
     return {hidden: path for path, _, hidden in hidden_paths(media_below(root))}
 
 

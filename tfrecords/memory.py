@@ -27,10 +27,6 @@ def keep_freed_memory() -> bool:
     this setting, the process does not shrink.
 
     Call it before the first operation of TensorFlow, which starts its threads.
-
-    Returns:
-        Whether the setting was applied: only with the GNU C library, and not if the
-        environment configures the allocator (`MALLOC_…`, `GLIBC_TUNABLES`).
     """
     is_chosen = "GLIBC_TUNABLES" in os.environ or any(
         name.startswith("MALLOC_") for name in os.environ
@@ -63,10 +59,6 @@ def aligned_empty(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[A
     """Returns an uninitialised array whose memory a tensor can share.
 
     TensorFlow needs memory aligned to 64 bytes, which NumPy does not guarantee.
-
-    Args:
-        shape: Shape of the array.
-        dtype: Data type of the array.
     """
     dtype = np.dtype(dtype)
     size = int(np.prod(shape)) * dtype.itemsize

@@ -38,12 +38,7 @@ class CodedPackets:
         return len(self.pts)
 
     def add(self, pts: int | None, *, is_idr: bool) -> None:
-        """Adds a packet.
-
-        Args:
-            pts: Timestamp in ticks, or None.
-            is_idr: Whether the packet contains an IDR picture.
-        """
+        """Adds a packet, with its timestamp in ticks, if it has one."""
         self.pts.append(_NO_PTS if pts is None else pts)
         self.is_idr.append(is_idr)
 
@@ -81,11 +76,7 @@ def _types_by_start_code(packet: bytes) -> list[int]:
 
 
 def plan_skips(packets: CodedPackets, chosen: Collection[int]) -> bytearray:
-    """Returns the action for each packet.
-
-    Args:
-        packets: All packets of a stream.
-        chosen: Timestamps of the frames to decode.
+    """Returns the action for each packet; `chosen` are timestamps of frames.
 
     Returns:
         LEAVE_OUT, REFERENCES or DECODE for each packet.

@@ -89,11 +89,6 @@ def settings_path(directory: Path) -> Path:
     return directory / _PROGRESS / "settings.json"
 
 
-def keep_settings(directory: Path, settings: dict[str, Any]) -> None:
-    """Records the settings of the shards of a directory."""
-    write_json(settings_path(directory), settings)
-
-
 def kept_settings(directory: Path) -> dict[str, Any] | None:
     """Returns the settings of the existing shards; None if there are no shards.
 

@@ -83,7 +83,8 @@ class RayCluster:
             )(_run_unit)
             here, shared = str(Path.cwd()), ray.put(work)
             unit_of = {task.remote(shared, here, unit): unit for unit in units}
-            for reference in _as_they_end(list(unit_of)):
+            while unit_of:
+                [reference], _ = ray.wait(list(unit_of))
                 # Removed, so that Ray frees the result.
                 yield unit_of.pop(reference), _result(reference, kind)
 
@@ -131,7 +132,6 @@ def _require_reachable(address: str | None) -> None:
 
 
 def _run_unit(work: Callable[[Unit], Result], directory: str, unit: Unit) -> Result:
-    """Calls `work` in a process of a node, in the working directory of the run."""
     try:
         os.chdir(directory)
     except OSError as error:
@@ -140,12 +140,6 @@ def _run_unit(work: Callable[[Unit], Result], directory: str, unit: Unit) -> Res
             f"Received: no {directory} on {os.uname().nodename}"
         ) from error
     return work(unit)
-
-
-def _as_they_end(references: list[Any]) -> Iterator[Any]:
-    while references:
-        ended, references = ray.wait(references)
-        yield from ended
 
 
 def _result(reference: Any, kind: str) -> Any:

@@ -32,14 +32,23 @@ from tfrecords.schema import (
     parse_frame_record,
 )
 from tfrecords.stored_rows import StoredFile, StoredRows
-from tfrecords.tensors import decode_images, parse_frame_tensors, without_autotune
+from tfrecords.tensors import decode_images, without_autotune
 from tfrecords.writer import read_manifest
 
 # A record is preceded by its length and the checksum of the length, and followed by its
 # own checksum.
 _HEADER_BYTES, _FOOTER_BYTES = 12, 4
-# File and position of the frame embeddings of a record.
-_PLACE = "place"
+# Features of frame records in the tensors of `frames_dataset`.
+_TEXT = tf.io.FixedLenFeature([], tf.string)
+_CONTEXT = {
+    **{field.key: _TEXT for field in (VIDEO_ID, USER_ID, CAPTION)},
+    HASHTAGS.key: tf.io.RaggedFeature(tf.string),
+    CREATE_TIME.key: tf.io.FixedLenFeature([], tf.int64, default_value=-1),
+}
+_STEPS = {
+    IMAGES.key: tf.io.FixedLenSequenceFeature([], tf.string, allow_missing=True),
+    TIMESTAMPS.key: tf.io.FixedLenSequenceFeature([], tf.int64, allow_missing=True),
+}
 
 
 @dataclass(frozen=True)
@@ -75,39 +84,42 @@ def read_features(directory: Path) -> FeatureRecords:
     manifest = read_manifest(directory, "features")
     num_videos, paths = manifest["num_records"], list_shard_paths(directory)
     video_ids: list[str] = []
-    files = []
-    row_shape: tuple[int, ...] | None = None
-    columns: dict[str, npt.NDArray[Any] | None] = {}
+    files, places = [], []
+    shapes: dict[str, tuple[int, ...] | None] = {}
+    columns: dict[str, npt.NDArray[Any]] = {}
     for path in paths:
         files.append(StoredFile.of(path))
         for index, (record, place) in enumerate(_locate_frames(path)):
             values = {
+                FRAMES.key: record.frames,
                 FRAMES_MASK.key: record.frame_mask,
                 CAPTION_EMBEDDING.key: record.caption,
-                _PLACE: place if place is None else np.array([len(files) - 1, place]),
             }
-            where = (path.name, index)
+            found = {k: None if v is None else v.shape for k, v in values.items()}
             if not video_ids:
-                row_shape = _shape_of(record.frames)
-                columns = {k: _make_column(num_videos, v) for k, v in values.items()}
-            _require_shape(row_shape, record.frames, (*where, FRAMES.key))
-            for key, value in values.items():
-                _fill(columns[key], len(video_ids), value, (*where, key))
+                shapes = found
+                columns = {
+                    key: aligned_empty((num_videos, *value.shape), value.dtype)
+                    for key, value in values.items()
+                    if value is not None and key != FRAMES.key
+                }
+            _require_shapes(shapes, found, path.name, index)
+            if len(video_ids) < num_videos:
+                for key, column in columns.items():
+                    column[len(video_ids)] = values[key]
+            places.append((len(files) - 1, place))
             video_ids.append(record.video_id)
     if not video_ids or len(video_ids) != num_videos:
-        message = (
+        raise DataError(
             f"{directory} must contain the {num_videos} records of its manifest, at "
             f"least one. Received: {len(video_ids)} records"
         )
-        raise DataError(message)
-    places, digests = columns[_PLACE], [s["sha256"] for s in manifest["shards"]]
+    digests = [shard["sha256"] for shard in manifest["shards"]]
     return FeatureRecords(
         video_ids=video_ids,
-        frames=None
-        if places is None or row_shape is None
-        else StoredRows(files, places[:, 0], places[:, 1], row_shape),
-        frame_mask=columns[FRAMES_MASK.key],
-        captions=columns[CAPTION_EMBEDDING.key],
+        frames=_store_rows(files, places, shapes[FRAMES.key]),
+        frame_mask=columns.get(FRAMES_MASK.key),
+        captions=columns.get(CAPTION_EMBEDDING.key),
         settings=manifest["settings"],
         sha256=hashlib.sha256("".join(digests).encode()).hexdigest(),
     )
@@ -145,39 +157,6 @@ def iter_serialized(shard: Path) -> Iterator[bytes]:
         ) from error
 
 
-def frame_dataset(*directories: Path) -> tf.data.Dataset:
-    """Returns the frame records of directories as a dataset, in order of the shards.
-
-    The frames stay JPEG files; decode them with `tfrecords.tensors.decode_images`.
-
-    Args:
-        *directories: Directories of frame records with equal `num_frames` and
-            `image_size`.
-
-    Returns:
-        A dataset of the tensors of `tfrecords.tensors.parse_frame_tensors`.
-
-    Raises:
-        DataError: A directory has no frame records, or their sizes differ.
-    """
-    if not directories:
-        raise DataError("`directories` must name at least one. Received: none")
-    paths = []
-    sizes: dict[tuple[int, int], Path] = {}
-    for directory in directories:
-        settings = read_manifest(directory, "frames")["settings"]
-        sizes[settings["num_frames"], settings["image_size"]] = directory
-        paths += [str(path) for path in list_shard_paths(directory)]
-    if len(sizes) > 1:
-        listed = ", ".join(f"{n}x{px}px in {where}" for (n, px), where in sizes.items())
-        message = f"directories must have equal frames. Received: {listed}"
-        raise DataError(message)
-    parse = tf.autograph.experimental.do_not_convert(parse_frame_tensors)
-    return tf.data.TFRecordDataset(paths).map(
-        parse, num_parallel_calls=tf.data.AUTOTUNE
-    )
-
-
 def list_shard_paths(directory: Path) -> list[Path]:
     """Returns the paths of the shards in the manifest, in order.
 
@@ -211,45 +190,32 @@ def _locate_frames(shard: Path) -> Iterator[tuple[FeatureRecord, int | None]]:
         start += _HEADER_BYTES + len(serialized) + _FOOTER_BYTES
 
 
-def _make_column(
-    num_videos: int, first: npt.NDArray[Any] | None
-) -> npt.NDArray[Any] | None:
-    if first is None:
+def _require_shapes(
+    expected: dict[str, tuple[int, ...] | None],
+    found: dict[str, tuple[int, ...] | None],
+    shard: str,
+    index: int,
+) -> None:
+    for key, shape in found.items():
+        if shape != expected[key]:
+            raise RecordError(
+                shard=shard,
+                index=index,
+                key=key,
+                expected=f"of shape {expected[key]}, as in the first record",
+                found=str(shape),
+            )
+
+
+def _store_rows(
+    files: list[StoredFile],
+    places: list[tuple[int, int | None]],
+    row_shape: tuple[int, ...] | None,
+) -> StoredRows | None:
+    if row_shape is None:
         return None
-    return aligned_empty((num_videos, *first.shape), first.dtype)
-
-
-def _fill(
-    column: npt.NDArray[Any] | None,
-    row: int,
-    value: npt.NDArray[Any] | None,
-    place: tuple[str, int, str],
-) -> None:
-    """Copies the value of a record into its row; all must have the same shape."""
-    _require_shape(None if column is None else column.shape[1:], value, place)
-    if column is not None and row < len(column):
-        column[row] = value
-
-
-def _require_shape(
-    expected: tuple[int, ...] | None,
-    value: npt.NDArray[Any] | None,
-    place: tuple[str, int, str],
-) -> None:
-    shape = _shape_of(value)
-    if expected != shape:
-        shard, index, key = place
-        raise RecordError(
-            shard=shard,
-            index=index,
-            key=key,
-            expected=f"of shape {expected}, as in the first record",
-            found=str(shape),
-        )
-
-
-def _shape_of(value: npt.NDArray[Any] | None) -> tuple[int, ...] | None:
-    return None if value is None else value.shape
+    file_of, offset = np.array(places, np.int64).T
+    return StoredRows(files, file_of.astype(np.int32), offset, row_shape)
 
 
 def frames_dataset(*directories: str | Path) -> tf.data.Dataset:
@@ -273,12 +239,25 @@ def frames_dataset(*directories: str | Path) -> tf.data.Dataset:
     Raises:
         DataError: A directory has no frame records, or their sizes differ.
     """
-    places = [Path(directory) for directory in directories]
-    records = frame_dataset(*places)
-    image_size = int(read_manifest(places[0])["settings"]["image_size"])
+    if not directories:
+        raise DataError("`directories` must name at least one. Received: none")
+    paths = []
+    sizes: dict[tuple[int, int], Path] = {}
+    for directory in map(Path, directories):
+        settings = read_manifest(directory, "frames")["settings"]
+        sizes[settings["num_frames"], settings["image_size"]] = directory
+        paths += [str(path) for path in list_shard_paths(directory)]
+    if len(sizes) > 1:
+        listed = ", ".join(f"{n}x{px}px in {where}" for (n, px), where in sizes.items())
+        raise DataError(f"directories must have equal frames. Received: {listed}")
+    [(_, image_size)] = sizes
 
     @tf.autograph.experimental.do_not_convert
-    def decode(record: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    def decode(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+        context, steps = tf.io.parse_single_sequence_example(
+            serialized, _CONTEXT, _STEPS
+        )
+        record = {**context, **steps}
         times = record[TIMESTAMPS.key]
         is_first = tf.range(tf.size(times)) == 0
         return {
@@ -291,5 +270,6 @@ def frames_dataset(*directories: str | Path) -> tf.data.Dataset:
             "create_time": record[CREATE_TIME.key],
         }
 
+    records = tf.data.TFRecordDataset(paths)
     decoded = records.map(decode, num_parallel_calls=tf.data.AUTOTUNE)
     return decoded.prefetch(tf.data.AUTOTUNE)

@@ -1,4 +1,4 @@
-"""Fields of a record: writing, strict reading, and their specifications for `tf.io`."""
+"""Fields of a record: writing and strict reading."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from google.protobuf.message import DecodeError
 from tfrecords.errors import RecordError
 
 _LISTS = {
-    "bytes": ("bytes_list", tf.train.BytesList, tf.string),
-    "int64": ("int64_list", tf.train.Int64List, tf.int64),
-    "float": ("float_list", tf.train.FloatList, tf.float32),
+    "bytes": ("bytes_list", tf.train.BytesList),
+    "int64": ("int64_list", tf.train.Int64List),
+    "float": ("float_list", tf.train.FloatList),
 }
 
 
@@ -27,31 +27,17 @@ class Field:
         kind: Type of the list of its values.
         count: Number of values; None for any number.
         is_optional: Whether the key may be absent.
-        default: Value in tensors if an optional single value is absent.
     """
 
     key: str
     kind: Literal["bytes", "int64", "float"]
     count: int | None = 1
     is_optional: bool = False
-    default: int | bytes | None = None
 
     def make_feature(self, values: Sequence[Any]) -> Any:
         """Returns the values as a `tf.train.Feature`."""
-        name, make_list, _ = _LISTS[self.kind]
+        name, make_list = _LISTS[self.kind]
         return tf.train.Feature(**{name: make_list(value=values)})
-
-    def make_spec(self) -> Any:
-        """Returns the `tf.io` spec: shape () for one value, else (num_values,)."""
-        dtype = _LISTS[self.kind][2]
-        if self.count == 1:
-            return tf.io.FixedLenFeature([], dtype, default_value=self.default)
-        return tf.io.RaggedFeature(dtype)
-
-    def make_steps_spec(self) -> Any:
-        """Returns the `tf.io` spec of a feature list, of shape (num_steps,)."""
-        dtype = _LISTS[self.kind][2]
-        return tf.io.FixedLenSequenceFeature([], dtype, allow_missing=True)
 
 
 @dataclass(frozen=True)
@@ -73,11 +59,7 @@ class RecordReader:
         )
 
     def parse(self, message: Any, serialized: bytes) -> Any:
-        """Returns the protobuf message.
-
-        Raises:
-            RecordError: The bytes are not a message of this type.
-        """
+        """Returns the protobuf message."""
         try:
             return message.FromString(serialized)
         except DecodeError:
@@ -86,11 +68,7 @@ class RecordReader:
             )
 
     def read(self, features: Mapping[str, Any], field: Field) -> list[Any]:
-        """Returns the values of a field; [] for an absent optional field.
-
-        Raises:
-            RecordError: The key is missing, or has another type or number of values.
-        """
+        """Returns the values of a field; [] for an absent optional field."""
         if field.key not in features:
             if not field.is_optional:
                 self.fail(field.key, "present", "nothing")
@@ -98,23 +76,14 @@ class RecordReader:
         return self._read_feature(features[field.key], field)
 
     def read_steps(self, lists: Mapping[str, Any], field: Field) -> list[Any]:
-        """Returns the single value of each step of a feature list.
-
-        Raises:
-            RecordError: The list is missing, or a step has another type or number of
-                values.
-        """
+        """Returns the single value of each step of a feature list."""
         if field.key not in lists:
             self.fail(field.key, "present", "nothing")
         steps = lists[field.key].feature
         return [self._read_feature(step, field)[0] for step in steps]
 
     def decode(self, field: Field, value: bytes) -> str:
-        """Returns the text of a value.
-
-        Raises:
-            RecordError: The bytes are not UTF-8.
-        """
+        """Returns the text of a value."""
         try:
             return value.decode()
         except UnicodeDecodeError:

@@ -1,8 +1,7 @@
 """Schema of frame records and feature records: keys, builders and strict parsers.
 
 Each key is defined once, with its type and number of values, for the builders and
-parsers of this module and for the tensor parsers of `tfrecords.tensors`. Serialisation
-is deterministic: equal records give equal bytes.
+parsers of this module. Serialisation is deterministic: equal records give equal bytes.
 """
 
 from __future__ import annotations
@@ -18,16 +17,13 @@ import tensorflow as tf
 from tfrecords.record_fields import Field, RecordReader
 
 SCHEMA_VERSION = 1
-UNKNOWN_TIME = -1  # `video/create_time` in tensors if the record has none
 
 VERSION = Field("schema/version", "int64")
 VIDEO_ID = Field("video/id", "bytes")
 USER_ID = Field("user/id", "bytes")
 CAPTION = Field("caption/string", "bytes")
 HASHTAGS = Field("clip/label/text", "bytes", count=None)
-CREATE_TIME = Field(
-    "video/create_time", "int64", is_optional=True, default=UNKNOWN_TIME
-)
+CREATE_TIME = Field("video/create_time", "int64", is_optional=True)
 DURATION = Field("video/duration_us", "int64")
 SOURCE_NUM_FRAMES = Field("video/source_num_frames", "int64")
 HEIGHT = Field("image/height", "int64")
@@ -52,9 +48,9 @@ FRAME_CONTEXT = (
 )
 FRAME_LISTS = (IMAGES, TIMESTAMPS)
 
-FRAMES = Field("frames/embedding", "bytes", is_optional=True, default=b"")
+FRAMES = Field("frames/embedding", "bytes", is_optional=True)
 FRAMES_SHAPE = Field("frames/shape", "int64", count=2, is_optional=True)
-FRAMES_MASK = Field("frames/mask", "bytes", is_optional=True, default=b"")
+FRAMES_MASK = Field("frames/mask", "bytes", is_optional=True)
 CAPTION_EMBEDDING = Field("caption/embedding", "float", count=None, is_optional=True)
 FEATURES = (
     VERSION,
@@ -125,17 +121,7 @@ class FeatureRecord:
 
 
 def build_frame_record(record: FrameRecord) -> bytes:
-    """Returns the record as a serialised `tf.train.SequenceExample`.
-
-    Raises:
-        ValueError: The numbers of timestamps and frames differ.
-    """
-    if len(record.jpegs) != len(record.timestamps_us):
-        message = (
-            f"`timestamps_us` must have the length of `jpegs` ({len(record.jpegs)}). "
-            f"Received: timestamps_us={record.timestamps_us!r}"
-        )
-        raise ValueError(message)
+    """Returns the record as a serialised `tf.train.SequenceExample`."""
     context: dict[Field, list[Any]] = {
         VERSION: [SCHEMA_VERSION],
         VIDEO_ID: [record.video_id.encode()],
@@ -159,27 +145,14 @@ def build_frame_record(record: FrameRecord) -> bytes:
 
 
 def build_feature_record(record: FeatureRecord) -> bytes:
-    """Returns the record as a serialised `tf.train.Example`.
-
-    Raises:
-        ValueError: Only one of `frames` and `frame_mask` is given, or their lengths
-            differ.
-    """
+    """Returns the record as a serialised `tf.train.Example`."""
     values: dict[Field, list[Any]] = {
         VERSION: [SCHEMA_VERSION],
         VIDEO_ID: [record.video_id.encode()],
         USER_ID: [record.user_id.encode()],
     }
     frames, mask = record.frames, record.frame_mask
-    if (frames is None) != (mask is None):
-        raise ValueError("`frames` and `frame_mask` must be given together")
     if frames is not None and mask is not None:
-        if frames.ndim != 2 or mask.shape != frames.shape[:1]:
-            message = (
-                "`frame_mask` must be as long as `frames` (num_frames, frame_dim). "
-                f"Received: frame_mask={mask.shape}, frames={frames.shape}"
-            )
-            raise ValueError(message)
         values[FRAMES] = [frames.astype("<f2").tobytes()]
         values[FRAMES_SHAPE] = list(frames.shape)
         values[FRAMES_MASK] = [mask.astype(np.uint8).tobytes()]
@@ -191,11 +164,6 @@ def build_feature_record(record: FeatureRecord) -> bytes:
 
 def parse_frame_record(serialized: bytes, *, shard: str, index: int) -> FrameRecord:
     """Parses a frame record and checks all keys.
-
-    Args:
-        serialized: Serialised `tf.train.SequenceExample`.
-        shard: File name of the shard, for errors.
-        index: Position in the shard, for errors.
 
     Raises:
         RecordError: A key is missing, or has another type, number of values or value.
@@ -231,11 +199,6 @@ def parse_frame_record(serialized: bytes, *, shard: str, index: int) -> FrameRec
 def parse_feature_record(serialized: bytes, *, shard: str, index: int) -> FeatureRecord:
     """Parses a feature record and checks all keys.
 
-    Args:
-        serialized: Serialised `tf.train.Example`.
-        shard: File name of the shard, for errors.
-        index: Position in the shard, for errors.
-
     Raises:
         RecordError: A key is missing, or has another type, number of values or size.
     """
@@ -255,12 +218,7 @@ def parse_feature_record(serialized: bytes, *, shard: str, index: int) -> Featur
 
 
 def find_frames(serialized: bytes, frames: npt.NDArray[np.float16]) -> int:
-    """Returns the position of the first byte of the embeddings in a feature record.
-
-    Args:
-        serialized: Serialised `tf.train.Example`.
-        frames: Its embeddings, as `parse_feature_record` returns them.
-    """
+    """Returns the position of the first byte of the embeddings in a feature record."""
     data = frames.tobytes()
     start = serialized.index(FRAMES.key.encode()) + len(FRAMES.key)
     # A few bytes with lengths follow the key. A search for all of the embeddings would

@@ -6,10 +6,10 @@ directory. The caller decides how and where missing shards are written.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
@@ -22,27 +22,23 @@ if TYPE_CHECKING:
     from tfrecords.ray_runner import RayCluster
 
 
-class ShardJob(Protocol):
-    """A shard to write."""
+@dataclass(frozen=True)
+class ShardJob:
+    """A shard to write; it travels to a worker.
 
-    @property
-    def directory(self) -> Path:
-        """Directory of the shard."""
+    Attributes:
+        directory: Directory of the shard.
+        name: File name of the shard.
+        num_posts: Number of records of the shard.
+        digest: Hexadecimal sha256 of everything that determines the shard.
+        source: What the records are made from.
+    """
 
-    @property
-    def name(self) -> str:
-        """File name of the shard."""
-
-    @property
-    def digest(self) -> str:
-        """Hexadecimal sha256 of everything that determines the shard."""
-
-    @property
-    def num_posts(self) -> int:
-        """Number of records of the shard."""
-
-
-AnyJob = TypeVar("AnyJob", bound=ShardJob)
+    directory: Path
+    name: str
+    num_posts: int
+    digest: str
+    source: Any
 
 
 @dataclass(frozen=True)
@@ -80,20 +76,15 @@ class ShardRun:
 def check_range(name: str, value: int, low: int, high: int) -> None:
     """Raises a `DataError` for a number that is not from `low` to `high`."""
     if not low <= value <= high:
-        message = f"`{name}` must be from {low} to {high}. Received: {name}={value}"
-        raise DataError(message)
-
-
-def check_part(part: Part, num_shards: int) -> None:
-    """Raises a `DataError` for a part that is invalid for this number of shards."""
-    check_range("shard_count", part.count, 1, num_shards)
-    check_range("shard_index", part.index, 0, part.count - 1)
+        raise DataError(
+            f"`{name}` must be from {low} to {high}. Received: {name}={value}"
+        )
 
 
 def run_shards(
-    jobs: Sequence[AnyJob],
+    jobs: Sequence[ShardJob],
     part: Part,
-    make: Callable[[Sequence[AnyJob], Any], Iterable[ShardEntry]],
+    make: Callable[[Sequence[ShardJob], Any], Iterable[ShardEntry]],
     *,
     directory: Path,
     kind: str,
@@ -102,38 +93,53 @@ def run_shards(
 ) -> ShardRun:
     """Writes the shards of a run; the last run to finish also writes the manifest.
 
-    Args:
-        jobs: Jobs of all shards, in order.
-        part: Part of them that this run writes.
-        make: Writes the missing shards; its second argument is a progress bar of posts.
-        directory: Output directory.
-        kind: "frames" or "features".
-        settings: Settings for the manifest.
-        overwrite: Whether to replace shards with other settings.
+    `make` writes the missing shards, and updates a progress bar of posts.
 
     Raises:
         DataError: The part or the directory cannot be used, another process writes the
             same part, or as `make`.
     """
-    check_part(part, len(jobs))
+    check_range("shard_count", part.count, 1, len(jobs))
+    check_range("shard_index", part.index, 0, part.count - 1)
     with writing(directory / f"{kind}-part-{part.index}-of-{part.count}"):
         prepare_directory(directory, kind, len(jobs), settings, overwrite=overwrite)
-        return _run(jobs, part, make, directory, kind, settings)
+        own = jobs[part.index :: part.count]
+        done = _find_finished(own)
+        num_resumed = len(done)
+        done |= {entry.name: entry for entry in _write_missing(own, done, make, kind)}
+        entries = tuple(done[job.name] for job in own)
+        others = [job for job in jobs if job.name not in done]
+        # The progress files are quick to read; comparing checksums reads all shards.
+        if all(_has_progress(job) for job in others):
+            done |= _find_finished(others)
+        manifest = None
+        if len(done) == len(jobs):
+            manifest = write_manifest(directory, kind, settings, list(done.values()))
+        return ShardRun(entries, num_resumed, manifest)
+
+
+def _write_missing(
+    jobs: Sequence[ShardJob],
+    done: Mapping[str, ShardEntry],
+    make: Callable[[Sequence[ShardJob], Any], Iterable[ShardEntry]],
+    kind: str,
+) -> list[ShardEntry]:
+    missing = [job for job in jobs if job.name not in done]
+    total, to_do = (sum(job.num_posts for job in some) for some in (jobs, missing))
+    # Without a bar where stderr is not a terminal.
+    with tqdm(
+        total=total, initial=total - to_do, unit="video", desc=kind, disable=None
+    ) as bar:
+        return list(make(missing, bar))
 
 
 def run_on_cluster(
     cluster: RayCluster,
-    write: Callable[[AnyJob], ShardEntry],
-    jobs: Sequence[AnyJob],
+    write: Callable[[ShardJob], ShardEntry],
+    jobs: Sequence[ShardJob],
     bar: Any,
 ) -> Iterator[ShardEntry]:
     """Yields the entries of shards that a cluster writes, as they are completed.
-
-    Args:
-        cluster: Machines with the same files under equal paths.
-        write: Writes a shard; picklable.
-        jobs: Shards to write.
-        bar: Progress bar of posts.
 
     Raises:
         DataError: As `write`, or the cluster cannot be used.
@@ -141,36 +147,6 @@ def run_on_cluster(
     for job, entry in cluster.run(write, jobs, "shard"):
         bar.update(job.num_posts)
         yield entry
-
-
-def _run(
-    jobs: Sequence[AnyJob],
-    part: Part,
-    make: Callable[[Sequence[AnyJob], Any], Iterable[ShardEntry]],
-    directory: Path,
-    kind: str,
-    settings: dict[str, Any],
-) -> ShardRun:
-    own = jobs[part.index :: part.count]
-    done = _find_finished(own)
-    num_resumed = len(done)
-    missing = [job for job in own if job.name not in done]
-    total, to_do = (sum(job.num_posts for job in some) for some in (own, missing))
-    # Without a bar where stderr is not a terminal.
-    with tqdm(
-        total=total, initial=total - to_do, unit="video", desc=kind, disable=None
-    ) as bar:
-        for entry in make(missing, bar):
-            done[entry.name] = entry
-    entries = tuple(done[job.name] for job in own)
-    others = [job for job in jobs if job.name not in done]
-    # The progress files are quick to read; comparing checksums reads all shards.
-    if all(_has_progress(job) for job in others):
-        done |= _find_finished(others)
-    manifest = None
-    if len(done) == len(jobs):
-        manifest = write_manifest(directory, kind, settings, list(done.values()))
-    return ShardRun(entries, num_resumed, manifest)
 
 
 def _has_progress(job: ShardJob) -> bool:

@@ -19,13 +19,7 @@ _NO_FILE = -1
 
 @dataclass(frozen=True)
 class StoredFile:
-    """A file as it was when its rows were found.
-
-    Attributes:
-        path: Path of the file.
-        num_bytes: Size in bytes.
-        modified_ns: Time of the last change, in nanoseconds.
-    """
+    """A file as it was when its rows were found."""
 
     path: Path
     num_bytes: int
@@ -38,11 +32,7 @@ class StoredFile:
         return cls(path, state.st_size, state.st_mtime_ns)
 
     def require_unchanged(self) -> None:
-        """Raises an error if the file has changed since.
-
-        Raises:
-            DataError: It has.
-        """
+        """Raises an error if the file has changed since."""
         if not self.path.exists() or StoredFile.of(self.path) != self:
             raise DataError(
                 f"{self.path} has changed since this process opened it; run the "
@@ -97,15 +87,10 @@ class StoredRows:
         return values
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        """Reads all rows."""
         return self[:] if dtype is None else self[:].astype(dtype)
 
     def require_unchanged(self) -> None:
-        """Raises an error if a file has changed since its rows were found.
-
-        Raises:
-            DataError: It has.
-        """
+        """Raises an error if a file has changed since its rows were found."""
         for stored in self.files:
             stored.require_unchanged()
 
@@ -122,20 +107,10 @@ class StoredRows:
             if number == _NO_FILE:
                 values[places] = 0
                 continue
-            self._read_from(
-                self.files[number], self.offset[rows[places]], places, values
-            )
-
-    @staticmethod
-    def _read_from(
-        stored: StoredFile,
-        offsets: npt.NDArray[np.int64],
-        places: npt.NDArray[np.integer[Any]],
-        values: npt.NDArray[np.float16],
-    ) -> None:
-        stored.require_unchanged()
-        with stored.path.open("rb", buffering=0) as file:
-            for offset, place in zip(offsets, places, strict=True):
-                file.seek(offset)
-                file.readinto(values[place])
-        stored.require_unchanged()
+            stored = self.files[number]
+            stored.require_unchanged()
+            with stored.path.open("rb", buffering=0) as file:
+                for place in places:
+                    file.seek(self.offset[rows[place]])
+                    file.readinto(values[place])
+            stored.require_unchanged()

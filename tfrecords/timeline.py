@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tfrecords import packet_skipping
-from tfrecords.decoded_frames import MediaError
+from tfrecords.errors import MediaError
 
 # Packets are kept in memory up to this size, and read again otherwise.
 _MAX_HELD_BYTES = 32 * 2**20
@@ -49,10 +49,6 @@ class Timeline:
     def find_next(self, pts: int | None, previous: int) -> int:
         """Returns the position of the frame that was decoded after another one.
 
-        Args:
-            pts: Timestamp of the frame.
-            previous: Position of the previous frame, -1 for none.
-
         Raises:
             TimelineMismatchError: The timeline has no such frame at this position.
         """
@@ -69,11 +65,7 @@ class Timeline:
         return following
 
     def plan_skips(self, chosen: Iterable[int]) -> bytearray | None:
-        """Returns the action for each packet; None to decode all packets.
-
-        Args:
-            chosen: Positions of the frames to decode.
-        """
+        """Returns the action for each packet; None to decode all packets."""
         if self.first_pts is None or self.packets is None:
             return None
         # Always includes the first frame, to verify the start of the timeline.
@@ -185,12 +177,11 @@ class _PacketSummary:
         if not packet.is_discard:
             self._times.add(packet.pts, packet.duration)
         if self._coded is not None:
-            self._coded.add(packet.pts, is_idr=self._is_idr(packet))
-
-    def _is_idr(self, packet: Any) -> bool:
-        return bool(packet.is_keyframe) and packet_skipping.holds_idr(
-            bytes(packet), self._stream.codec_context.extradata
-        )
+            extradata = self._stream.codec_context.extradata
+            is_idr = packet.is_keyframe and packet_skipping.holds_idr(
+                bytes(packet), extradata
+            )
+            self._coded.add(packet.pts, is_idr=is_idr)
 
     def require_complete(self, name: str, media: Any) -> None:
         """Raises a `MediaError` if announced packets are missing or damaged."""

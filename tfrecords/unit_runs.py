@@ -46,16 +46,10 @@ def run_units(
 ) -> Generator[tuple[Unit, Result], None, None]:
     """Yields each unit and its result, in the order of completion.
 
-    Close the generator to end the run early.
-
-    Args:
-        work: Function of a unit. With several workers or a cluster, it and the units
-            are pickled, and it is sent to each process once.
-        units: Arguments of `work`.
-        kind: What a unit is, such as "fold", for messages.
-        workers: Number of local processes. One worker is this process, whose threads
-            only `use_one_thread` limits.
-        cluster: Cluster that runs the units instead.
+    Close the generator to end the run early. With several workers or a cluster, `work`
+    and the units are pickled, and `work` is sent to each process once. One worker is
+    this process, whose threads only `use_one_thread` limits. `kind` is what a unit is,
+    such as "fold", for messages.
 
     Raises:
         DataError: As `work`; a worker process died, or the cluster cannot be used.
@@ -99,11 +93,10 @@ def _run_in_processes(
             for future in as_completed(futures):
                 yield futures.pop(future), future.result()
         except BrokenProcessPool as error:
-            message = (
+            raise DataError(
                 "a worker process died, probably because memory ran out; run the same "
                 f"command with fewer workers. Received: workers={workers}"
-            )
-            raise DataError(message) from error
+            ) from error
         except BaseException:
             stop.set()
             raise

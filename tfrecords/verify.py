@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 from tqdm import tqdm
 
 from tfrecords.errors import RecordError
 from tfrecords.reader import iter_serialized
-from tfrecords.record_checks import FeatureCheck, FrameCheck
 from tfrecords.schema import (
     FeatureRecord,
     FrameRecord,
@@ -31,31 +32,6 @@ from tfrecords.writer import (
 
 
 @dataclass(frozen=True)
-class Fault:
-    """A fault of a shard, a record or the manifest.
-
-    Attributes:
-        shard: File name of the shard, or of the manifest.
-        problem: Description of the fault, with the expected and the actual value.
-        record: Position in the shard; None for a fault of the whole file.
-        video_id: Id of the post; None for a fault of the whole file.
-    """
-
-    shard: str
-    problem: str
-    record: int | None = None
-    video_id: str | None = None
-
-    def __str__(self) -> str:
-        place = self.shard
-        if self.record is not None:
-            place += f", record {self.record}"
-        if self.video_id is not None:
-            place += f" (video {self.video_id})"
-        return f"{place}: {self.problem}"
-
-
-@dataclass(frozen=True)
 class VerifyReport:
     """Result of a verification.
 
@@ -65,14 +41,14 @@ class VerifyReport:
         num_records: Number of records read.
         num_frames: Number of frames decoded, or of frame embeddings read, including
             repeated frames.
-        faults: All faults; empty if there are none.
+        faults: A line for each fault: the shard, the record, the id and the problem.
     """
 
     kind: str
     num_shards: int
     num_records: int
     num_frames: int
-    faults: tuple[Fault, ...]
+    faults: tuple[str, ...]
 
 
 def verify_records(directory: Path) -> VerifyReport:
@@ -93,8 +69,8 @@ def verify_records(directory: Path) -> VerifyReport:
         DataError: There is no manifest with a supported version.
     """
     manifest = read_manifest(directory, is_verified=False)
-    check = FrameCheck if manifest["kind"] == "frames" else FeatureCheck
-    contents: FrameCheck | FeatureCheck = check(manifest["settings"])
+    check = _FrameCheck if manifest["kind"] == "frames" else _FeatureCheck
+    contents: _FrameCheck | _FeatureCheck = check(manifest["settings"])
     faults = list(_check_listing(directory, manifest))
     for index, shard in enumerate(
         tqdm(manifest["shards"], unit="shard", desc="verify", disable=None)
@@ -115,28 +91,27 @@ def verify_records(directory: Path) -> VerifyReport:
     )
 
 
-def _check_listing(directory: Path, manifest: dict[str, Any]) -> Iterator[Fault]:
-    """Compares the shard names in the manifest with the expected and actual files."""
+def _check_listing(directory: Path, manifest: dict[str, Any]) -> Iterator[str]:
     names = [shard["name"] for shard in manifest["shards"]]
     for index, name in enumerate(names):
         expected = shard_name(manifest["kind"], index, len(names))
         if name != expected:
-            yield Fault(MANIFEST, f"shard {index} must be {expected}. Found: {name}")
+            yield f"{MANIFEST}: shard {index} must be {expected}. Found: {name}"
     for name in list_shards(directory):
         if name not in names:
-            yield Fault(name, f"is not in {MANIFEST}")
+            yield f"{name}: is not in {MANIFEST}"
     for name in names:
         if not (directory / name).is_file():
-            yield Fault(name, "is missing")
+            yield f"{name}: is missing"
     for name, problem in find_faults(directory, is_checked=is_shard):
-        yield Fault(name, f"is {problem}")
+        yield f"{name}: is {problem}"
 
 
-def _check_bytes(path: Path, shard: dict[str, Any]) -> Iterator[Fault]:
+def _check_bytes(path: Path, shard: dict[str, Any]) -> Iterator[str]:
     actual = {"bytes": path.stat().st_size, "sha256": hash_file(path)}
     for key, value in actual.items():
         if value != shard[key]:
-            yield Fault(path.name, f"{key} must be {shard[key]}. Found: {value}")
+            yield f"{path.name}: {key} must be {shard[key]}. Found: {value}"
 
 
 def _check_records(
@@ -144,8 +119,8 @@ def _check_records(
     shard_index: int,
     manifest: dict[str, Any],
     contents: Any,
-) -> Iterator[Fault]:
-    is_frames = isinstance(contents, FrameCheck)
+) -> Iterator[str]:
+    is_frames = isinstance(contents, _FrameCheck)
     parse = parse_frame_record if is_frames else parse_feature_record
     shards = manifest["shards"]
     num_read, previous = 0, ""
@@ -157,22 +132,22 @@ def _check_records(
                     serialized, shard=path.name, index=index
                 )
             except RecordError as error:
-                yield _as_fault(error)
+                yield str(error)
                 continue
             video_id = record.video_id
             for problem in (
                 *contents.find_problems(record),
                 *_check_id(video_id, previous, shard_index, len(shards)),
             ):
-                yield Fault(path.name, problem, index, video_id)
+                yield f"{path.name}, record {index} (video {video_id}): {problem}"
             previous = video_id
     except RecordError as error:
         # Records after the damage cannot be read, so that their number is unknown.
-        yield _as_fault(error)
+        yield str(error)
         return
     if num_read != shards[shard_index]["num_records"]:
         expected = shards[shard_index]["num_records"]
-        yield Fault(path.name, f"must contain {expected} records. Found: {num_read}")
+        yield f"{path.name}: must contain {expected} records. Found: {num_read}"
 
 
 def _check_id(
@@ -185,19 +160,121 @@ def _check_id(
         yield f"must have a greater id than the previous record, {previous}"
 
 
-def _as_fault(error: RecordError) -> Fault:
-    _, _, problem = str(error).partition(": ")
-    return Fault(error.shard, problem, error.index)
-
-
 def _check_totals(
-    manifest: dict[str, Any], contents: FrameCheck | FeatureCheck
-) -> Iterator[Fault]:
+    manifest: dict[str, Any], contents: _FrameCheck | _FeatureCheck
+) -> Iterator[str]:
     if contents.num_records != manifest["num_records"]:
         expected = manifest["num_records"]
-        yield Fault(
-            MANIFEST, f"num_records is {expected}. Found: {contents.num_records}"
-        )
-    if isinstance(contents, FrameCheck):
+        yield f"{MANIFEST}: num_records is {expected}. Found: {contents.num_records}"
+    if isinstance(contents, _FrameCheck):
         for problem in contents.check_manifest(manifest):
-            yield Fault(MANIFEST, problem)
+            yield f"{MANIFEST}: {problem}"
+
+
+class _FrameCheck:
+    """Checks frame records against the settings of their manifest."""
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self._settings = settings
+        self._video_ids_without_frames: set[str] = set()
+        self.num_records = 0
+        self.num_frames = 0
+
+    def check_manifest(self, manifest: dict[str, Any]) -> Iterator[str]:
+        found = {
+            "with_frames": self.num_records - len(self._video_ids_without_frames),
+            "frames": self.num_frames,
+            "bad_media": len(manifest["bad_media"]),
+        }
+        for name, value in found.items():
+            expected = manifest["counts"].get(name)
+            if value != expected:
+                yield f"count {name} is {expected}. Found: {value}"
+        for bad in manifest["bad_media"]:
+            if bad["video_id"] not in self._video_ids_without_frames:
+                yield f"bad_media lists {bad['video_id']}, not a post without frames"
+
+    def find_problems(self, record: FrameRecord) -> Iterator[str]:
+        self.num_records += 1
+        self.num_frames += len(record.jpegs)
+        if not record.jpegs:
+            self._video_ids_without_frames.add(record.video_id)
+        yield from self._check_count(record)
+        yield from _check_times(record)
+        yield from self._check_images(record)
+
+    def _check_count(self, record: FrameRecord) -> Iterator[str]:
+        num_frames, limit = len(record.jpegs), self._settings["num_frames"]
+        allowed = {0, limit}
+        if self._settings["fps"] > 0:
+            allowed = set(range(limit + 1))
+        if num_frames not in allowed:
+            yield f"must have {limit} frames or none. Found: {num_frames}"
+        num_own = int(record.frame_mask.sum())
+        if (num_frames == 0) != (record.source_num_frames == 0):
+            found = f"{num_frames} frames of {record.source_num_frames}"
+            yield f"must have frames exactly if its media has. Found: {found}"
+        elif num_own > record.source_num_frames:
+            yield f"has {num_own} different frames of {record.source_num_frames}"
+
+    def _check_images(self, record: FrameRecord) -> Iterator[str]:
+        size = self._settings["image_size"]
+        if (record.height, record.width) != (size, size):
+            yield f"must be {size}x{size}. Found: {record.height}x{record.width}"
+        previous = None
+        for position, jpeg in enumerate(record.jpegs):
+            # Repeated frames have the same bytes and are decoded once.
+            if jpeg != previous:
+                yield from _check_jpeg(position, jpeg, (record.height, record.width, 3))
+            previous = jpeg
+
+
+class _FeatureCheck:
+    """Checks feature records against the settings of their manifest and each other."""
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self._settings = settings
+        self._shapes: dict[str, tuple[int, ...]] = {}
+        self.num_records = 0
+        self.num_frames = 0
+
+    def find_problems(self, record: FeatureRecord) -> Iterator[str]:
+        self.num_records += 1
+        for key, encoder, value in (
+            ("frames/embedding", "vision", record.frames),
+            ("caption/embedding", "text", record.caption),
+        ):
+            if (value is None) != (self._settings[encoder] is None):
+                found = "nothing" if value is None else f"an array {value.shape}"
+                yield f"`{key}` must be present only with {encoder}. Found: {found}"
+            if value is None:
+                continue
+            shape = self._shapes.setdefault(key, value.shape)
+            if value.shape != shape:
+                yield f"`{key}` must be {shape}, as in the first. Found: {value.shape}"
+            if not np.isfinite(value).all():
+                yield f"`{key}` must be finite. Found: NaN or infinity"
+        if record.frames is not None:
+            self.num_frames += len(record.frames)
+
+
+def _check_times(record: FrameRecord) -> Iterator[str]:
+    times = record.timestamps_us
+    if list(times) != sorted(times):
+        yield "timestamps must ascend"
+    if times and not 0 <= min(times) <= max(times) < record.duration_us:
+        found = f"{min(times)} to {max(times)} in {record.duration_us} us"
+        yield f"timestamps must be inside the duration. Found: {found}"
+
+
+def _check_jpeg(
+    position: int, jpeg: bytes, expected: tuple[int, int, int]
+) -> Iterator[str]:
+    data = np.frombuffer(jpeg, dtype=np.uint8)
+    pixels = (
+        cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if jpeg[:2] == b"\xff\xd8" else None
+    )
+    if pixels is None:
+        yield f"frame {position} must be a JPEG. Found: {jpeg[:8]!r}"
+    elif pixels.shape != expected:
+        yield f"frame {position} must decode to {expected}. Found: {pixels.shape}"

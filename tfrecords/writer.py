@@ -22,7 +22,6 @@ import tensorflow as tf
 from tfrecords.errors import DataError
 from tfrecords.progress import (
     ShardEntry,
-    keep_settings,
     kept_settings,
     progress_path,
     remove_leftovers,
@@ -45,30 +44,13 @@ _SHARD_NAME = re.compile(r"(\w+)-(\d{5})-of-(\d{5})\.tfrecord")
 
 
 def shard_of(video_id: str, num_shards: int) -> int:
-    """Returns the index of the shard of a video, which depends only on its id.
-
-    Args:
-        video_id: Id of the post.
-        num_shards: Number of shards, at least 1.
-    """
+    """Returns the index of the shard of a video, which depends only on its id."""
     digest = hashlib.sha256(video_id.encode()).digest()
     return int.from_bytes(digest[:8], "big") % num_shards
 
 
 def shard_name(kind: str, index: int, num_shards: int) -> str:
-    """Returns the file name of a shard, such as `frames-00003-of-00010.tfrecord`.
-
-    Raises:
-        ValueError: `kind` is not one of `KINDS`, or `index` is out of range.
-    """
-    if kind not in KINDS:
-        raise ValueError(f"`kind` must be one of {KINDS}. Received: kind={kind!r}")
-    if not 0 <= index < num_shards <= 99_999:
-        message = (
-            "`index` must be from 0 to num_shards - 1, `num_shards` at most 99999. "
-            f"Received: index={index}, num_shards={num_shards}"
-        )
-        raise ValueError(message)
+    """Returns the file name of a shard, such as `frames-00003-of-00010.tfrecord`."""
     return f"{kind}-{index:05d}-of-{num_shards:05d}.tfrecord"
 
 
@@ -81,13 +63,6 @@ def prepare_directory(
     overwrite: bool = False,
 ) -> None:
     """Creates the directory, and checks that existing shards have the same settings.
-
-    Args:
-        directory: Directory of the shards.
-        kind: "frames" or "features".
-        num_shards: Number of shards in total.
-        settings: Settings for the manifest.
-        overwrite: Whether to replace shards with other settings.
 
     Raises:
         DataError: It contains shards of another kind or number or with other settings.
@@ -113,18 +88,17 @@ def prepare_directory(
     expected = {shard_name(kind, i, num_shards) for i in range(num_shards)}
     extra = [name for name in list_shards(directory) if name not in expected]
     if extra and not overwrite:
-        message = (
+        raise DataError(
             f"{directory} contains {extra[0]}, of another run; give an empty directory "
             f"or that run's number of shards. Received: num_shards={num_shards}"
         )
-        raise DataError(message)
     if difference is not None:
         _delete_manifest(directory)
     for name in extra:
         (directory / name).unlink()
         progress_path(directory, name).unlink(missing_ok=True)
     if before is None or difference is not None:
-        keep_settings(directory, settings)
+        write_json(settings_path(directory), settings)
 
 
 def _delete_manifest(directory: Path) -> None:
@@ -144,6 +118,8 @@ def write_shard(
     digest: str,
     records: Iterable[bytes],
     facts: Callable[[], dict[str, Any]],
+    *,
+    keeps_manifest: bool = False,
 ) -> ShardEntry:
     """Writes a shard atomically, after it deletes the manifest.
 
@@ -153,43 +129,28 @@ def write_shard(
         digest: Hexadecimal sha256 of everything that determines the shard.
         records: Serialised records, in order.
         facts: Called after the last record; returns the facts of the entry.
+        keeps_manifest: Whether the manifest stays; the caller must then write a new
+            one.
 
     Returns:
         The entry of the progress file.
-    """
-    _delete_manifest(directory)
-    return replace_shard(directory, name, digest, records, facts)
-
-
-def replace_shard(
-    directory: Path,
-    name: str,
-    digest: str,
-    records: Iterable[bytes],
-    facts: Callable[[], dict[str, Any]],
-) -> ShardEntry:
-    """Writes a shard as `write_shard` does, without deleting the manifest.
-
-    The caller must write a new manifest afterwards.
 
     Raises:
         DataError: Another process writes the same shard.
     """
-    with writing(directory / name):
+    if not keeps_manifest:
+        _delete_manifest(directory)
+    path = directory / name
+    with writing(path):
         remove_leftovers(directory, name)
         num_records = 0
-        with replacing(directory / name) as temporary:
+        with replacing(path) as temporary:
             with tf.io.TFRecordWriter(str(temporary)) as writer:
                 for record in records:
                     writer.write(record)
                     num_records += 1
-            entry = ShardEntry(
-                name,
-                num_records,
-                hash_file(temporary),
-                temporary.stat().st_size,
-                facts(),
-            )
+            sha256, size = hash_file(temporary), temporary.stat().st_size
+            entry = ShardEntry(name, num_records, sha256, size, facts())
         write_progress(directory, digest, entry)
         return entry
 
@@ -198,12 +159,6 @@ def write_manifest(
     directory: Path, kind: str, settings: dict[str, Any], entries: Sequence[ShardEntry]
 ) -> dict[str, Any]:
     """Writes `manifest.json` of completed shards and returns it.
-
-    Args:
-        directory: Directory of the shards.
-        kind: "frames" or "features".
-        settings: JSON values of all settings of the records.
-        entries: Entries of all shards.
 
     Returns:
         `schema_version`, `kind`, `settings`, `num_records`, `shards`, `bad_media` and
@@ -274,11 +229,10 @@ def read_manifest(
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} is not a manifest: {error!r}") from error
     if version != SCHEMA_VERSION or kind not in KINDS or not is_whole:
-        message = (
+        raise DataError(
             f"{path} must be a manifest of schema version {SCHEMA_VERSION} and kind "
             f"{' or '.join(KINDS)}. Received: schema_version={version!r}, kind={kind!r}"
         )
-        raise DataError(message)
     if required not in (None, kind):
         raise DataError(
             f"{directory} must contain records of kind {required}. "

@@ -31,7 +31,6 @@ HASHTAG_MODES = ("keep", "mask_focal", "drop")
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 
 
-@keras.saving.register_keras_serializable(package="dc_keras")
 class CaptionCleaner(keras.layers.Layer):
     """Removes hashtags from captions (PAPER choice 11).
 
@@ -91,18 +90,9 @@ class CaptionCleaner(keras.layers.Layer):
         cleaned = self(tf.constant(list(captions), tf.string))
         return [text.decode("utf-8") for text in cleaned.numpy()]
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """Returns the shape of the captions: (batch_size,)."""
-        return input_shape
-
     def compute_output_spec(self, captions: Any) -> keras.KerasTensor:
         """Returns the spec of the cleaned captions: string (batch_size,)."""
         return keras.KerasTensor(captions.shape, dtype="string")
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        config = {"mode": self.mode, "focal_hashtags": list(self.focal_hashtags)}
-        return {**super().get_config(), **config}
 
 
 def focal_pattern(focal_hashtags: Iterable[str]) -> str:
@@ -127,7 +117,9 @@ def focal_pattern(focal_hashtags: Iterable[str]) -> str:
                 "a focal hashtag must be made of letters, digits and underscores. "
                 f"Received: focal_hashtags={tag!r}"
             )
-        tags.add(r"\s+".join(_any_case(normalize_hashtag(word)) for word in words))
+        folded = (normalize_hashtag(word) for word in words)
+        decomposed = (unicodedata.normalize("NFKD", word) for word in folded)
+        tags.add(r"\s+".join(map(_spellings, decomposed)))
     if not tags:
         raise DataError(
             "hashtags='mask_focal' needs the focal hashtags of a study; 'keep' and "
@@ -136,11 +128,6 @@ def focal_pattern(focal_hashtags: Iterable[str]) -> str:
     # Longest first, so that `#karen challenge` is removed before `#karen`.
     choices = "|".join(sorted(tags, key=lambda tag: (-len(tag), tag)))
     return rf"#(?:{choices})([^{word_characters()}]|$)"
-
-
-def _any_case(tag: str) -> str:
-    """Returns the pattern of the decomposed spellings that fold to a normalised tag."""
-    return _spellings(unicodedata.normalize("NFKD", tag))
 
 
 def _spellings(folded: str) -> str:
@@ -176,7 +163,6 @@ def _unfolded() -> dict[str, str]:
     return dict(unfolded)
 
 
-@keras.saving.register_keras_serializable(package="dc_keras")
 class BertPacker(keras.layers.Layer):
     """Turns captions into `[CLS] pieces [SEP]` (PAPER choices 9, 10, 12).
 
@@ -198,7 +184,6 @@ class BertPacker(keras.layers.Layer):
         2 <= num_tokens <= max_tokens; the mask is 1 for tokens and 0 for padding.
 
     Raises:
-        DataError: `max_tokens` is under 2.
         DataError: the vocabulary lacks a special token or repeats a piece.
     """
 
@@ -210,7 +195,6 @@ class BertPacker(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        check_max_tokens(max_tokens)
         self.vocabulary = tuple(vocabulary)
         self.lower_case = lower_case
         self.max_tokens = max_tokens
@@ -243,33 +227,16 @@ class BertPacker(keras.layers.Layer):
 
     def compute_output_spec(self, captions: Any) -> dict[str, keras.KerasTensor]:
         """Returns the specs: int32 (batch_size, num_tokens), num_tokens unknown."""
-        shape = (captions.shape[0], None)
-        return {
-            name: keras.KerasTensor(shape, dtype="int32")
-            for name in ("token_ids", "padding_mask")
-        }
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments, the vocabulary included."""
-        config = {
-            "vocabulary": list(self.vocabulary),
-            "lower_case": self.lower_case,
-            "max_tokens": self.max_tokens,
-        }
-        return {**super().get_config(), **config}
+        return packed_spec(captions)
 
 
-def check_max_tokens(max_tokens: int) -> None:
-    """Checks that a sequence has room for [CLS] and [SEP].
-
-    Raises:
-        DataError: `max_tokens` is under 2.
-    """
-    if max_tokens < 2:
-        raise DataError(
-            "`max_tokens` must be at least 2, for [CLS] and [SEP]. "
-            f"Received: max_tokens={max_tokens}"
-        )
+def packed_spec(captions: Any) -> dict[str, keras.KerasTensor]:
+    """Returns the specs of packed captions: int32 (batch_size, num_tokens)."""
+    shape = (captions.shape[0], None)
+    return {
+        name: keras.KerasTensor(shape, dtype="int32")
+        for name in ("token_ids", "padding_mask")
+    }
 
 
 def read_vocabulary(path: str | Path) -> tuple[str, ...]:
@@ -295,10 +262,6 @@ def read_vocabulary(path: str | Path) -> tuple[str, ...]:
 
 def check_vocabulary(vocabulary: Sequence[str], name: str) -> None:
     """Checks that a vocabulary has the special tokens and no repeated piece.
-
-    Args:
-        vocabulary: WordPieces.
-        name: name of the vocabulary in the error message.
 
     Raises:
         DataError: a special token is missing, or a piece is repeated.

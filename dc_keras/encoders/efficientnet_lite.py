@@ -52,11 +52,9 @@ def find_weights() -> Path:
 
 @register_vision("EfficientNetLite0", weights=find_weights)
 def efficientnet_lite0(image_size: int, num_classes: int = 0) -> keras.Model:
-    """Returns the network, with random weights.
+    """Returns the network, with random weights; 224 px in training.
 
-    Args:
-        image_size: width and height of the input in px; 224 in training.
-        num_classes: number of classes, 1000 for ImageNet; 0 for the last feature map.
+    With `num_classes` (1000 for ImageNet), it has its classifier.
 
     Returns:
         A model from float32 RGB from 0 to 255, (batch_size, image_size, image_size, 3),

@@ -9,22 +9,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from dc_keras.encoders.frame_batches import embed_jpegs
-from dc_keras.encoders.inference import FrameEncoder, as_graph
-from dc_keras.encoders.runtimes import TENSORFLOW, build_frame_encoder
+from dc_keras.encoders.frame_batches import FrameEncoder, as_graph, embed_jpegs
 from dc_keras.encoders.text import TextEncoder, TextSpec, build_text_encoder
-from dc_keras.encoders.vision import VisionSpec
+from dc_keras.encoders.vision import (
+    TENSORFLOW,
+    VisionSpec,
+    build_vision_encoder,
+)
 from dc_keras.errors import DataError
 from tfrecords.memory import keep_freed_memory
 from tfrecords.schema import FeatureRecord, FrameRecord
 
-REPEATS = ("nearest", "zero")
 # Batches of frames per chunk of posts: large enough that the last, smaller batch costs
 # little, small enough for regular progress.
 _CHUNK_BATCHES = 16
@@ -32,18 +33,6 @@ _CHUNK_POSTS = 2048
 
 Frames: TypeAlias = npt.NDArray[np.float16]
 Mask: TypeAlias = npt.NDArray[np.bool_]
-
-
-class Post(Protocol):
-    """The fields of a frame record that `FrameEmbedder` reads."""
-
-    @property
-    def video_id(self) -> str:
-        """Id of the post."""
-
-    @property
-    def jpegs(self) -> Sequence[bytes]:
-        """The frames in order, with repetitions; empty without media."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +45,6 @@ class ExtractionConfig:
         batch_size: number of images, or of captions, per step.
         repeat: embedding of a repeated frame (PAPER choice 5): "nearest" copies that of
             the frame, "zero" is zero. The mask is False in both cases.
-
-    Raises:
-        DataError: `repeat` has another value, or a number is under 1.
     """
 
     num_frames: int
@@ -66,27 +52,9 @@ class ExtractionConfig:
     batch_size: int = 32
     repeat: str = "nearest"
 
-    def __post_init__(self) -> None:
-        if self.repeat not in REPEATS:
-            raise DataError(
-                f"`repeat` must be one of {', '.join(REPEATS)}. "
-                f"Received: repeat={self.repeat!r}"
-            )
-        for name in ("num_frames", "frame_size", "batch_size"):
-            if getattr(self, name) < 1:
-                raise DataError(
-                    f"`{name}` must be at least 1. "
-                    f"Received: {name}={getattr(self, name)}"
-                )
-
 
 class FeatureExtractor:
     """Extracts features of posts with a vision encoder, a text encoder, or both.
-
-    Args:
-        vision: the vision encoder; None skips frames.
-        text: the text encoder; None skips captions.
-        config: options of the extraction.
 
     Raises:
         DataError: both encoders are None.
@@ -148,7 +116,8 @@ class ExtractorSpec:
         vision: the vision encoder; None skips frames.
         text: the text encoder; None skips captions.
         config: options of the extraction.
-        runtime: runtime of the vision encoder, one of `runtimes.RUNTIMES`.
+        runtime: runtime of the vision encoder: "tensorflow", or "openvino" or
+            "openvino_int8", which need the extra `openvino`.
         int8_model: directory of the quantised network, for "openvino_int8".
     """
 
@@ -165,29 +134,30 @@ class ExtractorSpec:
             DataError: there is no encoder, or one cannot be loaded.
         """
         keep_freed_memory()
-        vision = None
-        if self.vision is not None:
-            vision = build_frame_encoder(
-                self.vision, self.runtime, self.config.frame_size, self.int8_model
-            )
+        vision = None if self.vision is None else self._build_vision(self.vision)
         text = None if self.text is None else build_text_encoder(self.text)
         return FeatureExtractor(vision, text, self.config)
 
+    def _build_vision(self, spec: VisionSpec) -> FrameEncoder:
+        if self.runtime == TENSORFLOW:
+            return build_vision_encoder(spec)
+        from dc_keras.encoders import openvino_encoder
+
+        if self.int8_model is not None:
+            return openvino_encoder.read_int8_encoder(self.int8_model)
+        encoder = build_vision_encoder(spec)
+        return openvino_encoder.convert_encoder(encoder, self.config.frame_size)
+
 
 class FrameEmbedder:
-    """Embeds the frames of posts with a vision encoder.
-
-    Args:
-        encoder: the vision encoder.
-        config: options of the extraction.
-    """
+    """Embeds the frames of posts with a vision encoder."""
 
     def __init__(self, encoder: FrameEncoder, config: ExtractionConfig) -> None:
         self._embedding_dim = encoder.embedding_dim
         self._config = config
         self._inference = encoder.inference(config.frame_size)
 
-    def embed(self, posts: Sequence[Post]) -> list[tuple[Frames, Mask]]:
+    def embed(self, posts: Sequence[FrameRecord]) -> list[tuple[Frames, Mask]]:
         """Returns the frame embeddings and the mask of each post; see `FeatureRecord`.
 
         Raises:
@@ -214,7 +184,7 @@ class FrameEmbedder:
             )
         ]
 
-    def _find_distinct(self, post: Post) -> Mask:
+    def _find_distinct(self, post: FrameRecord) -> Mask:
         """Returns the mask of a post: True where a frame differs from the one before.
 
         Frames are compared by bytes, not by timestamps, because a request to a served
@@ -243,12 +213,7 @@ class FrameEmbedder:
 
 
 class CaptionEmbedder:
-    """Embeds captions with a text encoder.
-
-    Args:
-        encoder: the text encoder.
-        batch_size: number of captions per step.
-    """
+    """Embeds captions with a text encoder."""
 
     def __init__(self, encoder: TextEncoder, batch_size: int) -> None:
         self._embedding_dim = encoder.embedding_dim

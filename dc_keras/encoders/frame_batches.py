@@ -1,18 +1,60 @@
-"""Decodes JPEG files in batches with tf.data, and embeds them."""
+"""Decodes JPEG files in batches with tf.data, and embeds them with any runtime."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Protocol, TypeAlias
 
+import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from dc_keras.encoders.inference import Inference
-from dc_keras.encoders.vision import decode_frame
 from dc_keras.errors import DataError
 from tfrecords.tensors import without_autotune
+
+# A function from batches of decoded frames, uint8 (any, size, size, 3), to their
+# embeddings, float32 (any, embedding_dim), in the same order.
+Inference: TypeAlias = Callable[
+    [Iterable[tf.Tensor]], Iterator[npt.NDArray[np.float32]]
+]
+
+
+class FrameEncoder(Protocol):
+    """An encoder of frames, for example `vision.VisionEncoder`."""
+
+    @property
+    def embedding_dim(self) -> int:
+        """Width of an embedding."""
+
+    def settings(self) -> dict[str, Any]:
+        """Returns the settings of this encoder for a manifest."""
+
+    def inference(self, frame_size: int) -> Inference:
+        """Returns the function that embeds batches of frames."""
+
+
+def as_graph(model: keras.Model, spec: tf.TensorSpec) -> Callable[[Any], Any]:
+    """Returns the inference call of a model as a graph for one input spec."""
+    graph: Callable[[Any], Any] = tf.function(
+        lambda x: model(x, training=False), input_signature=[spec], autograph=False
+    )
+    return graph
+
+
+def frame_spec(size: int) -> tf.TensorSpec:
+    """Returns the spec of a batch of frames, uint8 (any, size, size, 3)."""
+    return tf.TensorSpec((None, size, size, 3), tf.uint8)
+
+
+def decode_frame(jpeg: tf.Tensor) -> tf.Tensor:
+    """Decodes one JPEG, for both extraction and serving.
+
+    Returns:
+        uint8 RGB (height, width, 3).
+    """
+    return tf.io.decode_jpeg(jpeg, channels=3, dct_method="INTEGER_ACCURATE")
 
 
 def embed_jpegs(
@@ -24,13 +66,6 @@ def embed_jpegs(
     batch_size: int,
 ) -> npt.NDArray[np.float32]:
     """Returns the embeddings of frames.
-
-    Args:
-        jpegs: JPEG files, in order.
-        inference: function that embeds batches of frames.
-        embedding_dim: width of an embedding.
-        size: width and height of every frame in px.
-        batch_size: number of frames per step.
 
     Returns:
         float32 (num_jpegs, embedding_dim).

@@ -17,6 +17,15 @@ from tfrecords.storage.checksums import SUMS_FILE
 from tfrecords.storage.integrity import verify_directory
 
 INPUT_NAMES = ("input_word_ids", "input_mask", "input_type_ids")
+_STANDARD = (
+    "the hub module must have the standard encoder interface "
+    f"({', '.join(INPUT_NAMES)} → sequence_output)"
+)
+_VECTORS = "a hub module that takes texts must return float32 (batch_size, dim)"
+_OFFLINE = (
+    "cannot load the hub module. Offline, use --text=hub:DIR with a SavedModel "
+    "directory, such as one of `python -m pipelines.export_text_encoder`"
+)
 # Formatting of Keras's messages, and names of nodes in TensorFlow's messages.
 _DECORATION = re.compile(r"\x1b\[[\d;]*m|\{\{\w+_node [^}]*\}\}")
 
@@ -30,29 +39,21 @@ class _HubLayer(keras.layers.Layer):
 
     def __init__(self, handle: str, *, is_trained: bool, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.handle = handle
         self.module = module = load_module(handle)
         for attribute in ("__call__", "variables", "trainable_variables"):
             if not hasattr(module, attribute):
-                raise _not_standard(handle, f"no {attribute}")
+                raise _refuse(_STANDARD, handle, f"no {attribute}")
         trainable = {variable.ref() for variable in module.trainable_variables}
         self._adopted = [
             _adopt(variable, is_trained and variable.ref() in trainable)
             for variable in module.variables
         ]
 
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        return {**super().get_config(), "handle": self.handle}
 
-
-@keras.saving.register_keras_serializable(package="dc_keras")
 class HubBert(_HubLayer):
     """A BERT of TensorFlow Hub as a Keras layer, whose weights Keras can train.
 
-    Args:
-        handle: path or URL.
-        **kwargs: `name` and the other arguments of a Keras layer.
+    The handle is a path or URL.
 
     Attributes:
         hidden_dim: width of a token's state.
@@ -62,7 +63,6 @@ class HubBert(_HubLayer):
     Call arguments:
         token_ids: int32 (batch_size, num_tokens).
         padding_mask: int32 (batch_size, num_tokens), 1 for tokens.
-        training: whether dropout is active, for modules with this argument.
 
     Returns:
         `sequence_output`, float32 (batch_size, num_tokens, hidden_dim).
@@ -73,14 +73,14 @@ class HubBert(_HubLayer):
 
     def __init__(self, handle: str, **kwargs: Any) -> None:
         super().__init__(handle, is_trained=True, **kwargs)
-        self._takes_training = (
-            "training" in inspect.signature(self.module.__call__).parameters
-        )
+        parameters = inspect.signature(self.module.__call__).parameters
+        # Without dropout, whatever the default of the module is.
+        self._options = {"training": False} if "training" in parameters else {}
         try:
             one = tf.ones((1, 1), tf.int32)
             self.hidden_dim = int(self.call(one, one).shape[2])
         except Exception as error:
-            raise _not_standard(handle, one_line(error)) from error
+            raise _refuse(_STANDARD, handle, one_line(error)) from error
         self.built = True
 
     @property
@@ -100,27 +100,21 @@ class HubBert(_HubLayer):
         variable = getattr(self.module, "do_lower_case", None)
         return None if variable is None else bool(variable.numpy())
 
-    def call(self, token_ids: Any, padding_mask: Any, training: bool = False) -> Any:
+    def call(self, token_ids: Any, padding_mask: Any) -> Any:
         """Runs the module; see the class."""
         values = (token_ids, padding_mask, tf.zeros_like(token_ids))
         inputs = dict(zip(INPUT_NAMES, values, strict=True))
-        options = {"training": bool(training)} if self._takes_training else {}
-        return self.module(inputs, **options)["sequence_output"]
+        return self.module(inputs, **self._options)["sequence_output"]
 
     def compute_output_spec(
-        self, token_ids: Any, padding_mask: Any, training: bool = False
+        self, token_ids: Any, padding_mask: Any
     ) -> keras.KerasTensor:
         """Returns the spec: float32 (batch_size, num_tokens, hidden_dim)."""
         return keras.KerasTensor((*token_ids.shape, self.hidden_dim), dtype="float32")
 
 
-@keras.saving.register_keras_serializable(package="dc_keras")
 class HubText(_HubLayer):
-    """A hub module that embeds texts, as a Keras layer.
-
-    Args:
-        handle: path or URL.
-        **kwargs: `name` and the other arguments of a Keras layer.
+    """A hub module that embeds texts, as a Keras layer; the handle is a path or URL.
 
     Attributes:
         embedding_dim: width of a vector.
@@ -141,9 +135,11 @@ class HubText(_HubLayer):
             vectors = self.module(tf.constant(["a", "b"]))
             is_valid = len(vectors.shape) == 2 and vectors.dtype == tf.float32
         except Exception as error:
-            raise _no_vectors(handle, one_line(error)) from error
+            raise _refuse(_VECTORS, handle, one_line(error)) from error
         if not is_valid:
-            raise _no_vectors(handle, f"{vectors.dtype.name} {tuple(vectors.shape)}")
+            raise _refuse(
+                _VECTORS, handle, f"{vectors.dtype.name} {tuple(vectors.shape)}"
+            )
         self.embedding_dim = int(vectors.shape[1])
         self.built = True
 
@@ -167,7 +163,7 @@ def load_module(handle: str) -> Any:
     try:
         return _tensorflow_hub().load(handle)
     except Exception as error:
-        raise _cannot_load(handle, error) from error
+        raise _refuse(_OFFLINE, handle, one_line(error)) from error
 
 
 def takes_texts(handle: str) -> bool:
@@ -222,7 +218,7 @@ def _read_saved_model(handle: str) -> Any:
         path = Path(hub.resolve(handle)) / "saved_model.pb"
         model.ParseFromString(path.read_bytes())
     except Exception as error:
-        raise _cannot_load(handle, error) from error
+        raise _refuse(_OFFLINE, handle, one_line(error)) from error
     return model
 
 
@@ -241,23 +237,11 @@ def _tensorflow_hub() -> Any:
     return tensorflow_hub
 
 
-def _cannot_load(handle: str, error: Exception) -> DataError:
-    return DataError(
-        "cannot load the hub module. Offline, use --text=hub:DIR with a SavedModel "
-        "directory, such as one of `python -m pipelines.export_text_encoder`. "
-        f"Received: text='hub:{handle}' ({one_line(error)})"
-    )
-
-
-def _no_vectors(handle: str, reason: str) -> DataError:
-    return DataError(
-        "a hub module that takes texts must return float32 (batch_size, dim). "
-        f"Received: text='hub:{handle}' ({reason})"
-    )
+def _refuse(rule: str, handle: str, reason: str) -> DataError:
+    return DataError(f"{rule}. Received: text='hub:{handle}' ({reason})")
 
 
 def _adopt(variable: tf.Variable, trainable: bool) -> keras.Variable:
-    """Returns a Keras variable that shares the value of a TensorFlow variable."""
     adopted = keras.Variable(
         "zeros",
         shape=variable.shape,
@@ -267,11 +251,3 @@ def _adopt(variable: tf.Variable, trainable: bool) -> keras.Variable:
     )
     adopted._value = variable  # Keras has no public way to share a variable.
     return adopted
-
-
-def _not_standard(handle: str, reason: str) -> DataError:
-    return DataError(
-        "the hub module must have the standard encoder interface "
-        f"({', '.join(INPUT_NAMES)} → sequence_output). "
-        f"Received: text='hub:{handle}' ({reason})"
-    )

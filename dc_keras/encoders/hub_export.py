@@ -15,8 +15,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from dc_keras.encoders.bert import load_backbone, load_preset_vocabulary
 from dc_keras.encoders.hub import INPUT_NAMES
+from dc_keras.encoders.token_encoders import load_backbone, load_preset_vocabulary
 from dc_keras.errors import DataError
 from tfrecords.storage.checksums import seal_directory
 
@@ -35,11 +35,6 @@ def export_text_encoder(
     hidden_dim), and `sequence_output`, float32 (batch_size, num_tokens, hidden_dim);
     `vocab_file` and `do_lower_case` are attributes. The SavedModel is written under a
     temporary name and renamed.
-
-    Args:
-        handle: `keras_nlp:` and a preset or directory.
-        directory: the output directory; an existing SavedModel is replaced.
-        progress: called with a line before the long work, when the arguments are valid.
 
     Returns:
         The directory.
@@ -83,13 +78,7 @@ def export_text_encoder(
 def hub_module(
     backbone: keras.Model, vocab_file: Path, lower_case: bool
 ) -> tf.train.Checkpoint:
-    """Returns the trackable root of the SavedModel of a standard BERT encoder.
-
-    Args:
-        backbone: a `keras_nlp.models.BertBackbone`.
-        vocab_file: vocabulary with one WordPiece per line; it becomes an asset.
-        lower_case: whether the vocabulary is uncased.
-    """
+    """Returns the trackable root of the SavedModel of a standard BERT encoder."""
 
     def encode(inputs: dict[str, tf.Tensor], training: bool = False) -> Any:
         return backbone(

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -22,7 +21,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from dc_keras.encoders.fingerprints import fingerprint
-from dc_keras.encoders.inference import Inference, as_graph, frame_spec
+from dc_keras.encoders.frame_batches import Inference, as_graph, frame_spec
 from dc_keras.encoders.vision import VisionEncoder
 from dc_keras.errors import DataError
 from tfrecords.storage.checksums import hash_files
@@ -68,33 +67,13 @@ class OpenVinoEncoder:
         return dict(self.description)
 
     def inference(self, frame_size: int) -> Inference:
-        """Returns the function that embeds batches of frames.
-
-        Args:
-            frame_size: width and height of the frames in px, equal to the network's.
-
-        Raises:
-            DataError: the network takes frames of another size.
-        """
-        size = self.network.inputs[0].partial_shape[1].get_length()
-        if size != frame_size:
-            raise DataError(
-                f"the converted network takes frames of {size} px. "
-                f"Received: frame_size={frame_size}"
-            )
+        """Returns the function that embeds batches of frames of the network's size."""
         compiled = openvino.Core().compile_model(self.network, "CPU", _ON_CPU)
-        num_requests = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
-        requests = [compiled.create_infer_request() for _ in range(num_requests)]
-        return partial(_embed_in_order, requests)
+        return partial(_embed_in_order, openvino.AsyncInferQueue(compiled))
 
 
 def convert_encoder(encoder: VisionEncoder, frame_size: int) -> OpenVinoEncoder:
-    """Converts an encoder for OpenVINO, in float32.
-
-    Args:
-        encoder: the Keras network.
-        frame_size: width and height of the frames in px.
-    """
+    """Converts an encoder for OpenVINO, in float32."""
     identity = {"network": encoder.fingerprint, "runtime": "openvino"}
     description = {
         **encoder.settings(),
@@ -108,16 +87,6 @@ def convert_encoder(encoder: VisionEncoder, frame_size: int) -> OpenVinoEncoder:
 def convert(encoder: VisionEncoder, frame_size: int) -> Any:
     """Returns the network of an encoder as an `openvino.Model`."""
     return openvino.convert_model(as_graph(encoder.model, frame_spec(frame_size)))
-
-
-def read_network(path: Path) -> Any:
-    """Reads an `openvino.Model` from an .xml file and the .bin file next to it."""
-    return openvino.Core().read_model(path)
-
-
-def save_network(network: Any, path: Path) -> None:
-    """Saves an `openvino.Model` as an .xml and a .bin file, without loss."""
-    openvino.save_model(network, path, compress_to_fp16=False)
 
 
 def read_int8_encoder(directory: Path) -> OpenVinoEncoder:
@@ -140,32 +109,24 @@ def read_int8_encoder(directory: Path) -> OpenVinoEncoder:
             f"{directory} must contain the files that were written there; remove it to "
             "quantise again with extract_features. Received: another sha256"
         )
-    return OpenVinoEncoder(read_network(directory / NETWORK), content["vision"])
+    network = openvino.Core().read_model(directory / NETWORK)
+    return OpenVinoEncoder(network, content["vision"])
 
 
 def _embed_in_order(
-    requests: list[Any], batches: Iterable[tf.Tensor]
+    queue: Any, batches: Iterable[tf.Tensor]
 ) -> Iterator[npt.NDArray[np.float32]]:
-    """Yields embeddings in order, and processes one batch per request in parallel."""
-    idle, running = deque(requests), deque[Any]()
+    """Yields embeddings in order; the queue processes several batches in parallel."""
+    embedded: dict[int, npt.NDArray[np.float32]] = {}
+
+    def keep(request: Any, number: int) -> None:
+        embedded[number] = request.get_output_tensor().data.copy()
+
+    queue.set_callback(keep)
     try:
-        for batch in batches:
-            if not idle:
-                yield _result(running[0])
-                idle.append(running.popleft())
-            request = idle.popleft()
-            request.start_async([batch.numpy()])
-            running.append(request)
-        while running:
-            yield _result(running[0])
-            running.popleft()
+        for number, batch in enumerate(batches):
+            queue.start_async([batch.numpy()], number)
     finally:
-        # After a decoding error: a running request must finish before it is used again.
-        for request in running:
-            request.wait()
-
-
-def _result(request: Any) -> npt.NDArray[np.float32]:
-    request.wait()
-    embedded: npt.NDArray[np.float32] = request.get_output_tensor().data.copy()
-    return embedded
+        # Also after a decoding error, so that the queue can be used again.
+        queue.wait_all()
+    yield from (embedded[number] for number in range(len(embedded)))

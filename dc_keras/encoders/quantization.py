@@ -37,8 +37,6 @@ from dc_keras.encoders.openvino_encoder import (
     NETWORK,
     OpenVinoEncoder,
     convert,
-    read_network,
-    save_network,
 )
 from dc_keras.encoders.vision import VisionEncoder
 from dc_keras.errors import DataError
@@ -67,13 +65,7 @@ _BATCH_SIZE = 16
 
 @dataclass(frozen=True)
 class CalibrationFrames:
-    """Distinct frames that were drawn from a corpus.
-
-    Attributes:
-        calibration: JPEG files for the calibration of the int8 ranges.
-        held_out: JPEG files of other posts for the evaluation.
-        seed: seed of the draw.
-    """
+    """Distinct frames that were drawn from a corpus."""
 
     calibration: tuple[bytes, ...]
     held_out: tuple[bytes, ...]
@@ -100,12 +92,6 @@ def draw_frames(
     One post in four is held out. In each group, the distinct frames with the smallest
     hashes are drawn, which is a uniform sample. A held-out frame with the same bytes as
     a calibration frame is excluded.
-
-    Args:
-        posts: the posts of a corpus, in any order; read once.
-        num_calibration: maximum number of calibration frames.
-        num_held_out: maximum number of held-out frames.
-        seed: seed of the draw.
 
     Raises:
         DataError: there are fewer than ten frames in one of the groups.
@@ -138,7 +124,6 @@ class _SmallestHashes:
         self._kept: dict[bytes, bytes] = {}
 
     def add(self, jpeg: bytes) -> None:
-        """Adds a frame."""
         digest = self._start.copy()
         digest.update(jpeg)
         self._kept[digest.digest()] = jpeg
@@ -159,14 +144,7 @@ def _is_held_out(video_id: str, seed: int) -> bool:
 def int8_directory(
     output: Path, encoder: VisionEncoder, frame_size: int, frames: Sequence[str]
 ) -> Path:
-    """Returns the directory of the network that is quantised with these frames.
-
-    Args:
-        output: directory of the features.
-        encoder: the Keras network.
-        frame_size: width and height of the frames in px.
-        frames: SHA-256 of each shard of frames.
-    """
+    """Returns the directory of the network that is quantised with these frames."""
     made_from = [
         QUANTIZATION_VERSION,
         encoder.fingerprint,
@@ -180,32 +158,19 @@ def int8_directory(
 
 
 def write_int8_model(
-    directory: Path,
-    encoder: VisionEncoder,
-    frame_size: int,
-    frames: CalibrationFrames,
-    *,
-    least_cosine: float = LEAST_COSINE,
+    directory: Path, encoder: VisionEncoder, frame_size: int, frames: CalibrationFrames
 ) -> dict[str, Any]:
     """Quantises an encoder, evaluates it, and writes it atomically.
 
     Writes `network.xml` and `network.bin` of OpenVINO, and `encoder.json` with the
-    settings for a manifest and the SHA-256 of both files. If another run wrote the
-    directory first, its network is kept. Networks made from other frames are removed.
-
-    Args:
-        directory: the output directory, from `int8_directory`.
-        encoder: the Keras network.
-        frame_size: width and height of the frames in px.
-        frames: frames for calibration and evaluation.
-        least_cosine: smallest accepted cosine between the int8 and float32 embeddings
-            of a held-out frame.
+    settings for a manifest and the SHA-256 of both files, to a directory that does not
+    exist, from `int8_directory`. Networks made from other frames are removed.
 
     Returns:
         The settings of the new network for a manifest.
 
     Raises:
-        DataError: the cosine of a held-out frame falls under `least_cosine`, or a
+        DataError: the cosine of a held-out frame falls under `LEAST_COSINE`, or a
             frame is no JPEG of that size.
     """
     directory.parent.mkdir(parents=True, exist_ok=True)
@@ -215,21 +180,18 @@ def write_int8_model(
         made = Path(work) / "model"
         made.mkdir()
         network = _quantize(encoder, frame_size, frames.calibration)
-        save_network(network, made / NETWORK)
+        openvino.save_model(network, made / NETWORK, compress_to_fp16=False)
         # The saved network is evaluated, because it may differ from the one in memory.
-        quantized = OpenVinoEncoder(read_network(made / NETWORK), encoder.settings())
+        saved = openvino.Core().read_model(made / NETWORK)
+        quantized = OpenVinoEncoder(saved, encoder.settings())
         cosines = _compute_cosines(quantized, encoder, frame_size, frames.held_out)
-        _require_close(float(cosines.min()), least_cosine, len(cosines))
+        _require_close(float(cosines.min()), len(cosines))
         hashes = hash_files(made / name for name in (NETWORK, CONSTANTS))
         vision = _describe(encoder, frames, cosines, hashes[CONSTANTS])
         content = {"vision": vision, "sha256": hashes}
         text = json.dumps(content, indent=2, sort_keys=True)
         (made / DESCRIPTION).write_text(text + "\n", "utf-8")
-        try:
-            made.rename(directory)
-        except OSError:
-            if not directory.exists():
-                raise
+        made.rename(directory)
     for other in directory.parent.glob(f"{_PREFIX}*"):
         if other != directory:
             shutil.rmtree(other)
@@ -277,12 +239,12 @@ def _compute_cosines(
     return cosines
 
 
-def _require_close(smallest: float, least_cosine: float, num_frames: int) -> None:
+def _require_close(smallest: float, num_frames: int) -> None:
     # The negation also refuses NaN.
-    if not smallest >= least_cosine:
+    if not smallest >= LEAST_COSINE:
         raise DataError(
             "int8 and float32 embeddings of every held-out frame must have a cosine of "
-            f"at least {least_cosine}; use --vision_runtime=openvino. "
+            f"at least {LEAST_COSINE}; use --vision_runtime=openvino. "
             f"Received: smallest cosine {smallest:.4f} of {num_frames} frames"
         )
 

@@ -1,13 +1,6 @@
 """Registry of encoders by name: networks of keras.applications, and registered ones.
 
-A module registers its own encoders when it is imported:
-
-    from dc_keras.encoders import register_vision
-
-    @register_vision("tiny")
-    def tiny(image_size):
-        return keras.Sequential([...])
-
+A module registers its own encoders when it is imported (docs/encoders.md).
 `--encoders=MODULE` imports it. The spec of an encoder contains the name of the module,
 so that workers and the export of a bundle import it too. TensorFlow is not imported
 here, so that an unknown name is refused without delay.
@@ -175,10 +168,6 @@ def import_encoders(modules: Iterable[str]) -> None:
 
 def find_vision(name: str, module: str | None = None) -> Application | OwnEncoder:
     """Returns the vision network of a name.
-
-    Args:
-        name: name of a network of keras.applications, or of a registered one.
-        module: module that registers the network; imported if the name is unknown.
 
     Raises:
         DataError: there is no such network, or the module cannot be imported.

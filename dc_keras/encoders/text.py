@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from dc_keras.encoders.bert import Bert, load_bert
-from dc_keras.encoders.captions import BertPacker, CaptionCleaner, check_max_tokens
+from dc_keras.encoders.captions import BertPacker, CaptionCleaner
 from dc_keras.encoders.fingerprints import fingerprint
 from dc_keras.encoders.hub import (
     HubText,
@@ -19,13 +18,8 @@ from dc_keras.encoders.hub import (
     one_line,
     takes_texts,
 )
-from dc_keras.encoders.own_tokens import (
-    OwnTokens,
-    has_own_tokens,
-    load_hub_encoder,
-    load_preset,
-)
 from dc_keras.encoders.registry import OwnEncoder, find_text, fixed_seeds
+from dc_keras.encoders.token_encoders import load_token_encoder
 from dc_keras.errors import DataError
 
 # Part of every fingerprint, by hashtag mode. Increase it when the same captions give
@@ -73,7 +67,11 @@ class TextSpec:
                 f"Received: pooling={self.pooling!r}"
             )
         # Checked before loading, because BERT warns of a sequence of one token.
-        check_max_tokens(self.max_tokens)
+        if self.max_tokens < 2:
+            raise DataError(
+                "`max_tokens` must be at least 2, for [CLS] and [SEP]. "
+                f"Received: max_tokens={self.max_tokens}"
+            )
         handles = (self.handle, self.preprocessor or "hub:")
         if self.preprocessor and not all(h.startswith("hub:") for h in handles):
             raise DataError(
@@ -123,10 +121,7 @@ class TextEncoder:
 
     def settings(self) -> dict[str, Any]:
         """Returns the settings of this encoder for a manifest."""
-        spec = asdict(self.spec)
-        for name in ("module", "preprocessor"):
-            if spec[name] is None:
-                del spec[name]
+        spec = {k: v for k, v in asdict(self.spec).items() if v is not None}
         return {
             **spec,
             "focal_hashtags": list(self.spec.focal_hashtags),
@@ -146,84 +141,65 @@ class TextEncoder:
 
     def layers_with_tables(self) -> list[keras.layers.Layer]:
         """Returns the layers with lookup tables, which an export must track."""
-        return [self.model.get_layer("texts" if self.token_model is None else "pack")]
+        layers = self.model.layers
+        return [layer for layer in layers if layer.name in ("pack", "texts")]
 
 
 def build_text_encoder(spec: TextSpec) -> TextEncoder:
     """Builds a text encoder.
 
     Raises:
-        DataError: as for `bert.load_bert`, `hub.HubText` and the layers of `captions`.
+        DataError: as for `load_token_encoder`, `hub.HubText` and the layers of
+            `captions`.
         DataError: a registered function fails, or returns another kind of model.
     """
-    cleaner = CaptionCleaner(spec.hashtags, spec.focal_hashtags, name="clean")
-    own = spec.own
-    if own is not None:
-        vocabularies, network = _build_registered(own)
-        return _build_from_texts(spec, cleaner, network, {"graph": vocabularies})
-    kind, _, place = spec.handle.partition(":")
-    if spec.preprocessor is not None:
-        module = spec.preprocessor.removeprefix("hub:")
-        loaded = load_hub_encoder(place, module, spec.max_tokens)
-        return _build_from_own_tokens(spec, cleaner, loaded)
-    if kind == "hub" and place and takes_texts(place):
-        graph = [graph_hash(place), asset_hashes(place)]
-        return _build_from_texts(
-            spec, cleaner, HubText(place, name="texts"), {"graph": graph}
-        )
-    if kind in ("keras_hub", "keras_nlp") and place and has_own_tokens(place):
-        return _build_from_own_tokens(
-            spec, cleaner, load_preset(place, spec.max_tokens)
-        )
-    return _build_from_bert(spec, cleaner)
-
-
-def _build_from_own_tokens(
-    spec: TextSpec, cleaner: CaptionCleaner, loaded: OwnTokens
-) -> TextEncoder:
-    captions = keras.Input((), dtype="string")
-    packed = loaded.packer(captions)
-    states = loaded.encode(packed["token_ids"], packed["padding_mask"])
-    embedding = _pool(states, packed["padding_mask"], spec.pooling)
-    network = keras.Model(captions, embedding, name="texts")
-    identity = {
-        "graph": loaded.identity,
-        "max_tokens": spec.max_tokens,
-        "pooling": spec.pooling,
-    }
-    return _build_from_texts(spec, cleaner, network, identity, loaded.weights)
-
-
-def _build_from_texts(
-    spec: TextSpec,
-    cleaner: CaptionCleaner,
-    network: Any,
-    identity: Mapping[str, Any],
-    weights: Sequence[Any] | None = None,
-) -> TextEncoder:
-    """Returns the encoder of a network from strings (batch_size,) to embeddings."""
     caption = keras.Input((), dtype="string", name="caption")
-    embedding = network(cleaner(caption))
-    cleaned = {
+    cleaner = CaptionCleaner(spec.hashtags, spec.focal_hashtags, name="clean")
+    identity: dict[str, Any] = {
         "preprocessing": PREPROCESSING_VERSIONS[spec.hashtags],
         "hashtags": spec.hashtags,
         "focal_hashtags": sorted(spec.focal_hashtags),
     }
-    if spec.own is not None:
-        cleaned["name"] = spec.handle
+    token_model = None
+    texts = _load_texts(spec)
+    if texts is not None:
+        network, graph = texts
+        embedding, weights = network(cleaner(caption)), network.weights
+        identity |= {"graph": graph}
+        if spec.own is not None:
+            identity["name"] = spec.handle
+    else:
+        tokens = load_token_encoder(spec.handle, spec.preprocessor, spec.max_tokens)
+        model = _pooled_model(tokens.encode, spec.pooling)
+        embedding, weights = model(tokens.packer(cleaner(caption))), tokens.weights
+        identity |= {"max_tokens": spec.max_tokens, "pooling": spec.pooling}
+        identity |= tokens.identity
+        token_model = model if isinstance(tokens.packer, BertPacker) else None
     return TextEncoder(
         spec=spec,
         model=keras.Model(caption, embedding, name="text_encoder"),
-        token_model=None,
+        token_model=token_model,
         embedding_dim=int(embedding.shape[-1]),
-        fingerprint=fingerprint(
-            {**cleaned, **identity}, network.weights if weights is None else weights
-        ),
+        fingerprint=fingerprint(identity, weights),
     )
 
 
-def _build_registered(own: OwnEncoder) -> tuple[list[Any], keras.Model]:
-    """Returns the vocabularies and the model of a registered encoder."""
+def _load_texts(spec: TextSpec) -> tuple[Any, Any] | None:
+    """Returns a network from strings to vectors, and what identifies its graph.
+
+    None for the handle of an encoder of tokens.
+    """
+    if spec.own is not None:
+        return _build_registered(spec.own)
+    kind, _, place = spec.handle.partition(":")
+    is_hub = kind == "hub" and place and spec.preprocessor is None
+    if is_hub and takes_texts(place):
+        graph = [graph_hash(place), asset_hashes(place)]
+        return HubText(place, name="texts"), graph
+    return None
+
+
+def _build_registered(own: OwnEncoder) -> tuple[keras.Model, list[Any]]:
     try:
         texts = keras.Input((), dtype="string")
         with fixed_seeds():
@@ -240,37 +216,18 @@ def _build_registered(own: OwnEncoder) -> tuple[list[Any], keras.Model]:
             f"Received: {vectors.dtype} {tuple(vectors.shape)}"
         )
     layers = [x for x in model._flatten_layers() if hasattr(x, "get_vocabulary")]
-    return [layer.get_vocabulary() for layer in layers], model
-
-
-def _build_from_bert(spec: TextSpec, cleaner: CaptionCleaner) -> TextEncoder:
-    bert = load_bert(spec.handle, max_tokens=spec.max_tokens)
-    packer = BertPacker(bert.vocabulary, bert.lower_case, spec.max_tokens, name="pack")
-    token_model = _token_model(bert, spec.pooling)
-    caption = keras.Input((), dtype="string", name="caption")
-    embedding = token_model(packer(cleaner(caption)))
-    return TextEncoder(
-        spec=spec,
-        model=keras.Model(caption, embedding, name="text_encoder"),
-        token_model=token_model,
-        embedding_dim=int(embedding.shape[-1]),
-        fingerprint=fingerprint(_identity(spec, bert), bert.weights),
-    )
+    return model, [layer.get_vocabulary() for layer in layers]
 
 
 def restore_cleaner(settings: Mapping[str, Any]) -> CaptionCleaner:
     """Returns the layer that cleaned the captions of feature records.
-
-    Args:
-        settings: the `text` settings of their manifest.
 
     Raises:
         DataError: the captions were cleaned by another version of this package.
     """
     mode = settings["hashtags"]
     cleaner = CaptionCleaner(mode, settings["focal_hashtags"])
-    # Version 1 did not write its number.
-    version = settings.get("preprocessing", 1)
+    version = settings["preprocessing"]
     if version != PREPROCESSING_VERSIONS[mode]:
         raise DataError(
             "captions must be cleaned by the same preprocessing version: extract the "
@@ -281,17 +238,10 @@ def restore_cleaner(settings: Mapping[str, Any]) -> CaptionCleaner:
 
 
 def unknown_token_share(encoder: TextEncoder, captions: Sequence[str]) -> float:
-    """Returns the share of [UNK] among all WordPieces of captions.
+    """Returns the share of [UNK] among all WordPieces of captions, 0 to 1.
 
     An English BERT knows few words of other scripts, and cannot distinguish unknown
     words.
-
-    Args:
-        encoder: an encoder with WordPieces.
-        captions: the captions; they are not truncated.
-
-    Returns:
-        The share, 0 to 1; 0 if the captions have no tokens.
 
     Raises:
         DataError: the encoder has its own tokeniser.
@@ -311,33 +261,17 @@ def unknown_token_share(encoder: TextEncoder, captions: Sequence[str]) -> float:
     return unknown / total if total > 0 else 0.0
 
 
-def _token_model(bert: Bert, pooling: str) -> keras.Model:
+def _pooled_model(encode: Callable[[Any, Any], Any], pooling: str) -> keras.Model:
     token_ids = keras.Input((None,), dtype="int32", name="token_ids")
     padding_mask = keras.Input((None,), dtype="int32", name="padding_mask")
-    states = bert.encode(token_ids, padding_mask)
+    states = encode(token_ids, padding_mask)
+    if pooling == "cls":
+        embedding = states[:, 0]
+    else:
+        join = keras.layers.GlobalAveragePooling1D(name="mean")
+        embedding = join(states, mask=keras.ops.cast(padding_mask, "bool"))
     return keras.Model(
         {"token_ids": token_ids, "padding_mask": padding_mask},
-        _pool(states, padding_mask, pooling),
+        embedding,
         name="token_encoder",
     )
-
-
-def _pool(states: Any, padding_mask: Any, pooling: str) -> Any:
-    """Returns the state of the first token or the mean, (batch_size, hidden_dim)."""
-    if pooling == "cls":
-        return states[:, 0]
-    join = keras.layers.GlobalAveragePooling1D(name="mean")
-    return join(states, mask=keras.ops.cast(padding_mask, "bool"))
-
-
-def _identity(spec: TextSpec, bert: Bert) -> dict[str, Any]:
-    return {
-        "preprocessing": PREPROCESSING_VERSIONS[spec.hashtags],
-        "graph": bert.graph,
-        "vocabulary": bert.vocabulary,
-        "lower_case": bert.lower_case,
-        "max_tokens": spec.max_tokens,
-        "pooling": spec.pooling,
-        "hashtags": spec.hashtags,
-        "focal_hashtags": sorted(spec.focal_hashtags),
-    }

@@ -35,8 +35,7 @@ _COUNT_BYTES = 8
 def read_torch_tensors(path: Path) -> dict[str, Array]:
     """Returns the tensors of a state dict by name, such as "_conv_stem.weight".
 
-    Args:
-        path: a file of `torch.save`, in the format since PyTorch 1.6 or the one before.
+    The file is of `torch.save`, in the format since PyTorch 1.6 or the one before.
 
     Raises:
         DataError: the file cannot be read, or contains anything but named tensors.
@@ -64,7 +63,6 @@ class _Tensor(NamedTuple):
     strides: tuple[int, ...]
 
     def take(self, storages: dict[str, Array]) -> Array:
-        """Returns the values of the tensor."""
         values = storages[self.storage]
         sides = list(zip(self.shape, self.strides, strict=True))
         end = self.offset + sum((length - 1) * stride for length, stride in sides)
@@ -97,7 +95,6 @@ class _TensorUnpickler(pickle.Unpickler):
         return str(key)
 
     def load_tensors(self) -> dict[str, _Tensor]:
-        """Returns the tensors of a state dict by name."""
         tensors = dict(self.load())
         for name, tensor in tensors.items():
             if not isinstance(name, str) or not isinstance(tensor, _Tensor):

@@ -14,8 +14,8 @@ import keras
 import tensorflow as tf
 
 from dc_keras.encoders.fingerprints import fingerprint
+from dc_keras.encoders.frame_batches import Inference, as_graph, frame_spec
 from dc_keras.encoders.hub import one_line
-from dc_keras.encoders.inference import Inference, as_graph, frame_spec
 from dc_keras.encoders.registry import (
     APPLICATIONS,
     Application,
@@ -29,6 +29,7 @@ from dc_keras.errors import DataError
 # Part of every fingerprint. Increase it when the same frames give other embeddings.
 PREPROCESSING_VERSION = 1
 
+TENSORFLOW, OPENVINO = "tensorflow", "openvino"
 _IMAGENET_IMAGE_PX = 224
 
 
@@ -90,14 +91,8 @@ class VisionSpec:
                 f"the weights of {self.name} must be {default}, random, or a file. "
                 f"Received: weights={self.weights!r}"
             )
-        self._check_top()
-
-    def _check_top(self) -> None:
-        if (
-            self.has_top
-            and self.weights == "imagenet"
-            and self.image_size != _IMAGENET_IMAGE_PX
-        ):
+        needs_whole_image = self.has_top and self.weights == "imagenet"
+        if needs_whole_image and self.image_size != _IMAGENET_IMAGE_PX:
             raise DataError(
                 f"`{self.layer}` with ImageNet weights needs an image size of "
                 f"{_IMAGENET_IMAGE_PX} px; `avg` takes any. "
@@ -141,9 +136,7 @@ class VisionEncoder:
 
     def settings(self) -> dict[str, Any]:
         """Returns the settings of this encoder for a manifest."""
-        spec = asdict(self.spec)
-        if self.spec.module is None:
-            del spec["module"]
+        spec = {k: v for k, v in asdict(self.spec).items() if v is not None}
         return {
             **spec,
             "fingerprint": self.fingerprint,
@@ -151,11 +144,7 @@ class VisionEncoder:
         }
 
     def inference(self, frame_size: int) -> Inference:
-        """Returns the function that embeds batches of frames with TensorFlow.
-
-        Args:
-            frame_size: width and height of the frames in px.
-        """
+        """Returns the function that embeds batches of frames with TensorFlow."""
         step = as_graph(self.model, frame_spec(frame_size))
         return lambda batches: (step(batch).numpy() for batch in batches)
 
@@ -204,18 +193,6 @@ class FrameNormalization(keras.layers.Layer):
         """Returns the constructor's arguments."""
         config = {"network": self.network, "image_size": self.image_size}
         return {**super().get_config(), **config}
-
-
-def decode_frame(jpeg: tf.Tensor) -> tf.Tensor:
-    """Decodes one JPEG, for both extraction and serving.
-
-    Args:
-        jpeg: string (), the bytes of a JPEG.
-
-    Returns:
-        uint8 RGB (height, width, 3).
-    """
-    return tf.io.decode_jpeg(jpeg, channels=3, dct_method="INTEGER_ACCURATE")
 
 
 def build_vision_encoder(spec: VisionSpec) -> VisionEncoder:
@@ -308,3 +285,25 @@ def _build_registered(network: OwnEncoder, image_size: int) -> keras.Model:
             f"Received: shape={shape}"
         )
     return model
+
+
+def float32_fingerprint(settings: Mapping[str, Any]) -> str:
+    """Returns the fingerprint of the Keras network that features are equivalent to.
+
+    OpenVINO in float32 and TensorFlow differ by less than the precision of float16, so
+    their features are interchangeable. Features in int8 differ more: the scores would
+    not be those that were validated.
+
+    Raises:
+        DataError: the features were made in int8.
+    """
+    runtime = settings.get("runtime", TENSORFLOW)
+    if runtime == TENSORFLOW:
+        return str(settings["fingerprint"])
+    if runtime == OPENVINO:
+        return str(settings["network_fingerprint"])
+    raise DataError(
+        "a bundle embeds frames in float32, so its model must be trained on features "
+        "in float32: extract them with --vision_runtime=tensorflow or openvino, and "
+        f"train again. Received: runtime={runtime}"
+    )

@@ -23,11 +23,6 @@ def assign_random_weights(model: keras.Model, seed: int, pixel_rms: float) -> No
     variance. The last normalisation or kernel of each residual branch is scaled down,
     because the sum of random branches would otherwise grow with depth. Embeddings
     therefore stay below 100, where float16 has three digits.
-
-    Args:
-        model: a network of frames.
-        seed: seed of the weights; the global random state is not used.
-        pixel_rms: root mean square of the input of the first kernel.
     """
     rng = np.random.default_rng(seed)
     ends = _branch_ends(model)

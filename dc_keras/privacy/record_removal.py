@@ -35,7 +35,7 @@ from tfrecords.schema import (
     parse_frame_record,
 )
 from tfrecords.storage.checksums import hash_file
-from tfrecords.writer import read_manifest, replace_shard, write_manifest
+from tfrecords.writer import read_manifest, write_manifest, write_shard
 
 # The digest of a shard that the next run must write again.
 _UNKNOWN = ""
@@ -252,7 +252,9 @@ def _remove(
             kept = (new for _, new in _iter_kept(path, make_rest()))
             records = (record for record in kept if record is not None)
             digest = _new_digest(read_progress(directory, path.name), rest, digests)
-            entry = replace_shard(directory, path.name, digest, records, rest.facts)
+            entry = write_shard(
+                directory, path.name, digest, records, rest.facts, keeps_manifest=True
+            )
         else:
             entry = _keep_entry(path, rest, digests)
         entries.append(entry)

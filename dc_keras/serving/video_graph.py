@@ -13,13 +13,13 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from dc_keras.encoders.runtimes import float32_fingerprint
+from dc_keras.encoders.frame_batches import decode_frame
 from dc_keras.encoders.text import TextEncoder, TextSpec, build_text_encoder
 from dc_keras.encoders.vision import (
     VisionEncoder,
     VisionSpec,
     build_vision_encoder,
-    decode_frame,
+    float32_fingerprint,
 )
 from dc_keras.errors import DataError
 from dc_keras.models.proxy import embedding_model

@@ -127,11 +127,7 @@ def _guarded(
 
 
 def find_misuse(argv: Sequence[str]) -> str | None:
-    """Returns a message about the first invalid flag or argument, or None.
-
-    Args:
-        argv: Name of the script and the arguments that absl did not parse as flags.
-    """
+    """Returns a message about the first invalid flag or argument, or None."""
     if len(argv) > 1:
         return f"unexpected argument {argv[1]!r}; every option is a --flag"
     for module, defined in flags.FLAGS.flags_by_module_dict().items():
@@ -208,7 +204,6 @@ def _temporary_files_removed() -> Iterator[None]:
 
 
 def _remove_abandoned(directory: Path) -> None:
-    """Removes the temporary directories of killed processes."""
     import fcntl
     import shutil
     import time
@@ -252,11 +247,7 @@ def require_kind(place: Path, flag: str, kind: str | None) -> None:
 
 @contextmanager
 def requiring_report_extra() -> Iterator[None]:
-    """Turns a failed import inside the block into an error about the extra `report`.
-
-    Raises:
-        DataError: The extra `report` is not installed.
-    """
+    """Turns a failed import inside the block into an error about the extra `report`."""
     try:
         yield
     except ImportError as error:
@@ -320,7 +311,6 @@ def describe_system_error(error: BaseException) -> str | None:
 
 
 def _describe_os_error(error: OSError) -> str:
-    """Returns the path and the message of an error, without its number."""
     if error.filename is None or error.strerror is None:
         return " ".join(str(error).split()) or type(error).__name__
     name = (

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from absl import flags
 
@@ -46,11 +46,7 @@ class Source(NamedTuple):
 
 
 def source() -> Source:
-    """Returns the bundle of the flags.
-
-    Raises:
-        DataError: There is no bundle.
-    """
+    """Returns the bundle of the flags."""
     from dc_keras.serving.bundle_config import find_version
 
     bundle = find_version(Path(str(flags.FLAGS["bundle"].value)))
@@ -60,15 +56,7 @@ def source() -> Source:
 
 
 def check(challenges: Sequence[str] = ()) -> Source:
-    """Verifies the bundle of the flags without TensorFlow, and returns it.
-
-    Args:
-        challenges: Names of challenges that it must contain.
-
-    Raises:
-        DataError: There is no bundle, it is damaged or does not contain a challenge, or
-            --served_name is given without --server.
-    """
+    """Verifies the bundle of the flags without TensorFlow, and returns it."""
     from dc_keras.serving.bundle_config import read_config, require_challenges
     from tfrecords.storage.integrity import verify_directory
 
@@ -93,27 +81,9 @@ def open_bundle(challenges: Sequence[str] = ()) -> Predictor:
 
 @lru_cache(maxsize=1)
 def load(place: Source) -> Predictor:
-    """Returns a bundle, which is loaded once in each process.
-
-    Raises:
-        DataError: There is no bundle, or the address of the server is invalid.
-    """
+    """Returns a bundle, which is loaded once in each process."""
     from dc_keras.serving.predictor import Predictor
 
     if place.server is None:
         return Predictor.load(place.bundle)
     return Predictor.connect(place.bundle, place.server, place.name)
-
-
-def read_bundle_config() -> Mapping[str, Any]:
-    """Returns the configuration of --bundle, without loading the model."""
-    from dc_keras.serving.bundle_config import read_config
-
-    return read_config(Path(source().bundle))
-
-
-def find_sha256() -> str:
-    """Returns what identifies --bundle, without loading the model."""
-    from dc_keras.serving import bundle_config
-
-    return bundle_config.find_sha256(Path(source().bundle))

@@ -49,15 +49,9 @@ class CommandServer:
         self._process.communicate()
 
     def run(self, name: str, arguments: Sequence[str], log: Path) -> int:
-        """Runs a command to its end.
+        """Runs a command to its end, and returns its exit code.
 
-        Args:
-            name: of the command, such as `predict`.
-            arguments: its flags.
-            log: file for what it prints on stdout and stderr; replaced.
-
-        Returns:
-            Its exit code; below 0 the signal that ended it.
+        A code below 0 is the signal that ended it. `log` receives what it prints.
         """
         request = json.dumps([name, list(arguments), str(log)])
         stdin, stdout = self._process.stdin, self._process.stdout

@@ -49,11 +49,7 @@ def main() -> int:
 
 
 def find_packed(name: str) -> Path | None:
-    """Returns a file that comes with the package; None where there is none.
-
-    Args:
-        name: such as "presets/paper.flags".
-    """
+    """Returns a file that comes with the package; None where there is none."""
     in_checkout = _PIPELINES.parent / name
     if in_checkout.exists():
         return in_checkout
@@ -66,7 +62,6 @@ def find_packed(name: str) -> Path | None:
 
 
 def _commands() -> dict[str, Path]:
-    """Returns the scripts by name, without importing them."""
     paths = sorted(_PIPELINES.glob("*.py"))
     return {path.stem: path for path in paths if not path.stem.startswith("_")}
 

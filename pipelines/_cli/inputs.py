@@ -11,9 +11,6 @@ from dc_keras.options import StudyOptions
 from pipelines._cli import app, option_flags
 
 if TYPE_CHECKING:
-    import numpy as np
-    import polars as pl
-
     from dc_keras.corpus.pseudonyms import Pseudonymizer
     from dc_keras.corpus.store import Corpus
     from dc_keras.study.participation import Grid
@@ -21,11 +18,7 @@ if TYPE_CHECKING:
 
 
 def load_study(corpus: Corpus, study_file: str) -> Study:
-    """Reads a study, and prints which of its challenges match no post of a corpus.
-
-    Raises:
-        DataError: No post matches any challenge.
-    """
+    """Reads a study, and prints which of its challenges match no post of a corpus."""
     from dc_keras.study.challenge import require_matches
     from dc_keras.study.study import Study
 
@@ -44,86 +37,8 @@ def load_grid(corpus: Corpus, study_file: str) -> Grid:
     return resolve_study(study, corpus, **changes.overrides())
 
 
-def load_temporal_grid(
-    corpus: Corpus, study_file: str, horizon_days: int, num_past: int
-) -> Grid:
-    """Resolves a study at its cutoff and at earlier ones, with overriding flags.
-
-    Args:
-        corpus: Corpus of the posts.
-        study_file: Path of the study file.
-        horizon_days: Number of days after a cutoff in which joining counts.
-        num_past: Number of earlier cutoffs, one horizon apart.
-
-    Raises:
-        DataError: Neither the study nor the flags give a cutoff.
-    """
-    from dc_keras.study.study import Study
-    from dc_keras.study.temporal import resolve_temporal
-
-    overrides = option_flags.resolve(StudyOptions).overrides()
-    support = overrides.pop("support")
-    study = Study.load(study_file).with_settings(**overrides)
-    return resolve_temporal(
-        study,
-        corpus.videos,
-        support,
-        horizon_days=horizon_days,
-        num_past=num_past,
-    )
-
-
-def load_joins(corpus: Corpus, study_file: str) -> pl.DataFrame:
-    """Returns the posts that join challenges, with the names of the challenges."""
-    from dc_keras.study.resolution import named_joins
-    from dc_keras.study.study import Study
-
-    return named_joins(Study.load(study_file), corpus.videos)
-
-
-def load_sample_frames(
-    directory: str | None, grid: Grid, per_challenge: int = 2
-) -> dict[str, np.ndarray]:
-    """Reads the frames of the first support videos of each challenge.
-
-    Args:
-        directory: Directory of frame records; None for no frames.
-        grid: Grid whose support videos are read.
-        per_challenge: Maximum number of videos per challenge.
-
-    Returns:
-        Frames by "challenge/video id", uint8 RGB of shape (num_frames, height, width,
-        3), without videos that have no frames.
-
-    Raises:
-        DataError: The directory contains no frame records.
-    """
-    if directory is None:
-        return {}
-    import tensorflow as tf
-
-    from tfrecords.reader import iter_frame_records, list_shard_paths
-    from tfrecords.tensors import decode_images
-    from tfrecords.writer import shard_of
-
-    shards = list_shard_paths(Path(directory))
-    frames = {}
-    for challenge, videos in zip(grid.challenges, grid.support, strict=True):
-        for video in videos[:per_challenge]:
-            shard = shards[shard_of(video, len(shards))]
-            for record in iter_frame_records(shard):
-                if record.video_id == video and record.jpegs:
-                    pixels = decode_images(tf.constant(record.jpegs), record.height)
-                    frames[f"{challenge}/{video}"] = pixels.numpy()
-    return frames
-
-
 def load_pseudonymizer(corpus: Corpus, key_file: str | None) -> Pseudonymizer:
-    """Reads the key with which a corpus was imported.
-
-    Raises:
-        DataError: The file does not exist, or contains another key.
-    """
+    """Reads the key with which a corpus was imported."""
     from dc_keras.corpus.pseudonyms import Pseudonymizer, load_or_create_key
 
     path = None if key_file is None else Path(key_file).expanduser()
@@ -143,13 +58,7 @@ def find_users(
 ) -> tuple[str, ...]:
     """Returns the pseudonyms of authors, in order and without duplicates.
 
-    Args:
-        corpus: Corpus of the authors.
-        names: Pseudonyms; with a key also platform ids, secUids or handles.
-        key_file: Key file of the pseudonyms, or None.
-
-    Raises:
-        DataError: A name belongs to no author or to more than one.
+    With a key, names are also platform ids, secUids or handles.
     """
     key = load_pseudonymizer(corpus, key_file) if key_file else None
     authors = [

@@ -22,7 +22,7 @@ from dc_keras.options import (
 # Makes them flags of the script that defines them, so that its --help lists them.
 flags.disclaim_key_flags()
 
-_T = TypeVar("_T", bound=Options)
+_T = TypeVar("_T")
 
 
 def define(*classes: type[Options]) -> None:
@@ -33,8 +33,9 @@ def define(*classes: type[Options]) -> None:
 
 
 def resolve(cls: type[_T]) -> _T:
-    """Returns the options, with the values of the given flags over the defaults."""
-    names = [item.name for item in dataclasses.fields(cls)]
+    """Returns a dataclass, with the values of the given flags over the defaults."""
+    fields: Any = dataclasses.fields(cls)  # type: ignore[arg-type]
+    names = [item.name for item in fields if item.name in flags.FLAGS]
     given = {name: flags.FLAGS[name].value for name in names}
     return cls(**{name: value for name, value in given.items() if value is not None})
 

@@ -6,7 +6,6 @@ frames of its post and not the answers about all others.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -41,6 +40,15 @@ def define_challenge_flags() -> tuple[
     return brief, videos
 
 
+def define_media_root() -> flags.FlagHolder[str | None]:
+    """Defines --media_root."""
+    return flags.DEFINE_string(
+        "media_root",
+        None,
+        "Directory of the media. Default: the media root of the corpus.",
+    )
+
+
 def of_users(
     corpus: Corpus,
     histories: Mapping[str, Sequence[str]],
@@ -49,15 +57,7 @@ def of_users(
     *,
     shows_bar: bool = True,
 ) -> Iterator[tuple[list[str], list[RawUser]]]:
-    """Yields batches of pseudonyms and raw users, in order.
-
-    Args:
-        corpus: Corpus of the users.
-        histories: Ids of the posts of each user.
-        media_root: Directory of the media; None for the media root of the corpus.
-        predictor: Bundle whose sampling of frames and whose study are used.
-        shows_bar: Whether a terminal shows a progress bar.
-    """
+    """Yields batches of pseudonyms and raw users, in order of `histories`."""
     from tqdm import tqdm
 
     from dc_keras.serving.raw_requests import RawUser
@@ -65,7 +65,7 @@ def of_users(
 
     users, sampling = list(histories), predictor.sampling
     root = find_media_root(corpus, media_root)
-    known = KnownUsers.of(corpus, predictor, users)
+    facts = read_facts(corpus, predictor, users)
     is_hidden = None if shows_bar else True
     bar = tqdm(total=len(users), desc="users", unit="user", disable=is_hidden)
     with DecodingProcess() as process, bar:
@@ -78,58 +78,46 @@ def of_users(
                 for user in some:
                     videos = [records[video_id] for video_id in histories[user]]
                     posts = of_videos(videos, root, sampling, process.sample)
-                    described.append(RawUser(posts, **known.facts(user)))
+                    described.append(RawUser(posts, **facts[user]))
                 yield some, described
                 bar.update(len(some))
 
 
-@dataclasses.dataclass(frozen=True)
-class KnownUsers:
-    """Facts about users other than their posts.
+def read_facts(
+    corpus: Corpus, predictor: Predictor, users: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """Returns the arguments of `RawUser` for facts other than posts, by pseudonym.
 
-    Attributes:
-        accounts: Followers, likes and posts of each user's account, -1 if unknown.
-        joined: Challenges that each user joined before the study's cutoff.
-        now: Cutoff of the study in UTC seconds; -1 without one.
+    These are followers, likes and posts of the account, -1 if unknown, the challenges
+    that the user joined before the study's cutoff, and the cutoff.
     """
+    import polars as pl
 
-    accounts: Mapping[str, tuple[float, float, float]]
-    joined: Mapping[str, list[str]]
-    now: int
+    from dc_keras.context.post_features import ACCOUNT_COUNTS
+    from dc_keras.study.resolution import find_joins
 
-    @classmethod
-    def of(
-        cls, corpus: Corpus, predictor: Predictor, users: Sequence[str]
-    ) -> KnownUsers:
-        """Reads the facts about users from a corpus."""
-        import polars as pl
-
-        from dc_keras.context.post_features import ACCOUNT_COUNTS
-        from dc_keras.study.resolution import find_joins
-
-        study = predictor.study
-        table = corpus.users.filter(pl.col("user_id").is_in(users))
-        numbers = table.select("user_id", *ACCOUNT_COUNTS).fill_null(-1)
-        own = corpus.videos.filter(pl.col("user_id").is_in(users))
-        if study.cutoff is not None:
-            own = own.filter(pl.col("create_time") < study.cutoff)
-        joins = find_joins(study, own).join(
-            own.select("video_id", "user_id"), on="video_id"
-        )
-        names = [challenge.name for challenge in study.challenges]
-        joined: dict[str, list[str]] = {}
-        for user, challenge in joins.select("user_id", "challenge").unique().rows():
-            joined.setdefault(user, []).append(names[challenge])
-        accounts = {user: (a, b, c) for user, a, b, c in numbers.iter_rows()}
-        return cls(accounts, joined, -1 if study.cutoff is None else study.cutoff)
-
-    def facts(self, user: str) -> dict[str, Any]:
-        """Returns the arguments of `RawUser` for the facts about a user."""
-        return {
-            "account": self.accounts[user],
-            "joined": sorted(self.joined.get(user, [])),
-            "now": self.now,
+    study = predictor.study
+    table = corpus.users.filter(pl.col("user_id").is_in(users))
+    numbers = table.select("user_id", *ACCOUNT_COUNTS).fill_null(-1)
+    own = corpus.videos.filter(pl.col("user_id").is_in(users))
+    if study.cutoff is not None:
+        own = own.filter(pl.col("create_time") < study.cutoff)
+    joins = find_joins(study, own).join(
+        own.select("video_id", "user_id"), on="video_id"
+    )
+    names = [challenge.name for challenge in study.challenges]
+    joined: dict[str, list[str]] = {}
+    for user, challenge in joins.select("user_id", "challenge").unique().rows():
+        joined.setdefault(user, []).append(names[challenge])
+    now = -1 if study.cutoff is None else study.cutoff
+    return {
+        user: {
+            "account": tuple(account),
+            "joined": sorted(joined.get(user, [])),
+            "now": now,
         }
+        for user, *account in numbers.iter_rows()
+    }
 
 
 def _cut(users: list[str], size: int) -> Iterator[list[str]]:
@@ -151,15 +139,9 @@ def of_videos(
     """Returns posts with frames taken as the model's were.
 
     A post whose media cannot be read is named on stderr and has no frames.
-
-    Args:
-        videos: records of the posts; None gives a post without caption and frames.
-        media_root: where their media lie.
-        sampling: of the model; None for one that sees no frames.
-        sample: takes the frames, that of a `DecodingProcess`.
     """
     from dc_keras.serving.raw_requests import RawPost
-    from tfrecords.decoded_frames import MediaError
+    from tfrecords.errors import MediaError
     from tfrecords.frame_records import sample_post
 
     posts = []
@@ -176,12 +158,7 @@ def of_videos(
 
 
 class LazyPosts(Sequence["RawPost"]):
-    """Posts whose media are read on first access, and then kept.
-
-    Args:
-        videos: As for `of_videos`.
-        read: Reads the media of some of them, as `of_videos` does.
-    """
+    """Posts whose media are read on first access, and then kept."""
 
     def __init__(
         self,
@@ -226,18 +203,7 @@ def _of_video(video: Video, jpegs: Sequence[bytes]) -> RawPost:
 def of_challenge(
     brief: str | None, files: Sequence[str], config: Mapping[str, Any]
 ) -> list[RawPost]:
-    """Returns posts that describe a challenge, from --brief and --video.
-
-    Args:
-        brief: Text, or with files the caption of each file.
-        files: Paths of video files.
-        config: Settings of the bundle.
-
-    Raises:
-        DataError: There is neither a brief nor a file, a file is not a video, there is
-            no brief and the model uses no frames, or the bundle has a baseline of the
-            paper.
-    """
+    """Returns posts that describe a challenge, from --brief and --video."""
     from dc_keras.serving.bundle_config import require_challenge_posts
     from dc_keras.serving.raw_requests import RawPost
     from tfrecords.decoding_process import DecodingProcess
@@ -262,7 +228,7 @@ def _frames_of(
 ) -> Sequence[bytes]:
     """Returns the frames of a video file, as JPEG; raises as `of_challenge`."""
     from dc_keras.corpus.records import Video
-    from tfrecords.decoded_frames import MediaError
+    from tfrecords.errors import MediaError
     from tfrecords.frame_records import sample_post
 
     path = Path(file).expanduser()

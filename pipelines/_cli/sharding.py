@@ -7,21 +7,18 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from dc_keras.errors import DataError
+from pipelines._cli import app
 
 if TYPE_CHECKING:
     from tfrecords.ray_runner import RayCluster
-    from tfrecords.shard_runs import Part
+    from tfrecords.shard_runs import Part, ShardRun
 
 # Makes them flags of the script that defines them, so that its --help lists them.
 flags.disclaim_key_flags()
 
 
 def define(*, gpus: bool = False) -> None:
-    """Defines the flags of a script that writes shards of records.
-
-    Args:
-        gpus: Whether the script can use GPUs.
-    """
+    """Defines the flags of a script that writes shards of records."""
     flags.DEFINE_bool(
         "overwrite", False, "Replaces records with other settings in --output."
     )
@@ -41,12 +38,7 @@ def define(*, gpus: bool = False) -> None:
 
 
 def define_runner(unit: str, *, gpus: bool = False) -> None:
-    """Defines --runner and the flags of Ray.
-
-    Args:
-        unit: What Ray processes at a time, such as "shard".
-        gpus: Whether the script can use GPUs.
-    """
+    """Defines --runner and the flags of Ray."""
     flags.DEFINE_enum(
         "runner", "local", ["local", "ray"], f"Processes each {unit} locally or on Ray."
     )
@@ -73,46 +65,51 @@ def define_runner(unit: str, *, gpus: bool = False) -> None:
 
 def overwrites() -> bool:
     """Returns whether records with other settings are replaced."""
-    return bool(_value("overwrite"))
+    return bool(value("overwrite"))
 
 
 def part() -> Part:
     """Returns the part of the shards that this run processes."""
     from tfrecords.shard_runs import Part
 
-    return Part(_value("shard_index"), _value("shard_count"))
+    return Part(value("shard_index"), value("shard_count"))
 
 
 def cluster(num_cpus: int | None = None) -> RayCluster | None:
-    """Returns the cluster of --runner=ray; None for --runner=local.
-
-    Args:
-        num_cpus: Number of CPUs of a Ray that is started on this machine; None for all.
-
-    Raises:
-        DataError: A flag of Ray is given without --runner=ray, or Ray is not installed.
-    """
+    """Returns the cluster of --runner=ray; None for --runner=local."""
     given = [
         name
         for name in ("ray_address", "ray_cpus", "ray_gpus")
         if name in flags.FLAGS and flags.FLAGS[name].present
     ]
-    if _value("runner") == "local":
+    if value("runner") == "local":
         if given:
             raise DataError(
                 f"--{given[0]} needs --runner=ray. Received: runner=local, "
-                f"{given[0]}={_value(given[0])}"
+                f"{given[0]}={value(given[0])}"
             )
         return None
     from tfrecords.ray_runner import RayCluster
 
     return RayCluster(
-        address=_value("ray_address"),
+        address=value("ray_address"),
         num_cpus=num_cpus,
-        unit_cpus=_value("ray_cpus"),
-        unit_gpus=_value("ray_gpus") if "ray_gpus" in flags.FLAGS else 0.0,
+        unit_cpus=value("ray_cpus"),
+        unit_gpus=value("ray_gpus") if "ray_gpus" in flags.FLAGS else 0.0,
     )
 
 
-def _value(name: str) -> Any:
+def report(run: ShardRun, output: str) -> None:
+    """Prints what a run wrote."""
+    num_records = sum(entry.num_records for entry in run.entries)
+    app.say(
+        f"{num_records} records in {len(run.entries)} shards "
+        f"({run.num_resumed} done before): {output}"
+    )
+    if run.manifest is None:
+        app.say("the run that completes the last shard writes manifest.json")
+
+
+def value(name: str) -> Any:
+    """Returns the value of a flag."""
     return flags.FLAGS[name].value

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from absl import flags
 
@@ -34,12 +34,7 @@ flags.disclaim_key_flags()
 
 
 def define(num_shards: int | None, text: str) -> None:
-    """Defines --num_shards, --workers and the flags of --runner.
-
-    Args:
-        num_shards: Default of --num_shards.
-        text: Help of --num_shards.
-    """
+    """Defines --num_shards, --workers and the flags of --runner."""
     flags.DEFINE_integer("num_shards", num_shards, text, 1, 99_999)
     flags.DEFINE_integer(
         "workers",
@@ -73,36 +68,60 @@ class UserShards:
     def write(
         self, corpus: Corpus, users: Sequence[str], media_root: str | None, script: str
     ) -> list[Path]:
-        """Writes the missing shards, as the flags say; returns the paths of all shards.
-
-        Args:
-            corpus: Corpus of the users, from `open_corpus`.
-            users: Pseudonyms. Users without usable posts have no rows.
-            media_root: Directory of the media; None for the media root of the corpus.
-            script: Name of the running script, for messages.
-
-        Raises:
-            DataError: The directory has shards with other settings, or a shard cannot
-                be written.
-        """
+        """Writes the missing shards, as the flags say; returns the paths of all."""
+        from dc_keras.serving.bundle_config import find_sha256
         from tfrecords.storage.resumable import open_resumable
 
-        shards = self._plan(users)
+        source, count = bundles.source(), sharding.value("num_shards")
+        shards = self._plan(sorted(users), count)
         settings = {
             **self.settings,
-            "bundle_sha256": bundles.find_sha256(),
+            "bundle_sha256": find_sha256(Path(source.bundle)),
             "corpus_sha256": corpus.sha256,
             "users_sha256": sha256("\n".join(sorted(users)).encode()).hexdigest(),
             "media_root": media_root,
-            "num_shards": len(shards),
+            "num_shards": count,
         }
         done = open_resumable(self.directory, settings, script, flag=self.flag)
         missing = [shard for shard in shards if shard.path.name not in done]
-        self._run(corpus, missing, media_root)
+        place, info = corpus.directory, corpus.info
+        work = partial(_write_shard, self, source, place, info, media_root)
+        self._run(work, missing)
         return [shard.path for shard in shards]
 
-    def _plan(self, users: Sequence[str]) -> list[_Shard]:
-        users, count = sorted(users), _value("num_shards")
+    def _run(self, write: partial[tuple[int, int]], missing: Sequence[_Shard]) -> None:
+        from tqdm import tqdm
+
+        from tfrecords.storage.resumable import finish_files
+        from tfrecords.unit_runs import run_units
+
+        cluster = sharding.cluster(sharding.value("workers"))
+        workers = min(sharding.value("workers"), len(missing))
+        is_here = cluster is None and workers < 2
+        work = partial(write, is_here)
+        runs = run_units(work, missing, "shard", workers=workers, cluster=cluster)
+        without_posts = without_frames = 0
+        with (
+            closing(runs),
+            tqdm(
+                total=sum(len(shard.users) for shard in missing),
+                desc="users",
+                unit="user",
+                # In this process, the users of each shard have a bar of their own.
+                disable=True if is_here else None,
+            ) as bar,
+        ):
+            for shard, (num_users, num_posts) in runs:
+                finish_files(self.directory, [shard.path.name])
+                bar.update(len(shard.users))
+                without_posts += num_users
+                without_frames += num_posts
+        if without_posts:
+            app.progress(f"{without_posts} users have no usable posts")
+        if without_frames:
+            app.progress(f"{without_frames} posts count without frames")
+
+    def _plan(self, users: Sequence[str], count: int) -> list[_Shard]:
         ends = [len(users) * index // count for index in range(count + 1)]
         return [
             _Shard(
@@ -112,47 +131,10 @@ class UserShards:
             for index in range(count)
         ]
 
-    def _run(
-        self, corpus: Corpus, shards: Sequence[_Shard], media_root: str | None
-    ) -> None:
-
-        from tqdm import tqdm
-
-        from tfrecords.storage.resumable import finish_files
-        from tfrecords.unit_runs import run_units
-
-        cluster = sharding.cluster(_value("workers"))
-        workers = min(_value("workers"), len(shards))
-        is_here = cluster is None and workers < 2
-        work = _Work(
-            self, bundles.source(), corpus.directory, corpus.info, media_root, is_here
-        )
-        runs = run_units(work, shards, "shard", workers=workers, cluster=cluster)
-        number = sum(len(shard.users) for shard in shards)
-        without_posts = without_frames = 0
-        # In this process, the users of each shard have a bar of their own.
-        is_hidden = True if is_here else None
-        bar = tqdm(total=number, desc="users", unit="user", disable=is_hidden)
-        with bar, closing(runs):
-            for shard, counts in runs:
-                finish_files(self.directory, [shard.path.name])
-                bar.update(len(shard.users))
-                without_posts += counts.without_posts
-                without_frames += counts.without_frames
-        if without_posts:
-            app.progress(f"{without_posts} users have no usable posts")
-        if without_frames:
-            app.progress(f"{without_frames} posts count without frames")
-
 
 def require_shards() -> None:
-    """Checks that --num_shards suffices for --workers and --runner.
-
-    Raises:
-        DataError: There are fewer shards than workers, or none for Ray; or as
-            `sharding.cluster`.
-    """
-    num_shards, workers = _value("num_shards"), _value("workers")
+    """Checks that --num_shards suffices for --workers and --runner."""
+    num_shards, workers = sharding.value("num_shards"), sharding.value("workers")
     if workers > max(1, num_shards or 0):
         raise DataError(
             "--num_shards must be at least --workers. Received: "
@@ -160,10 +142,6 @@ def require_shards() -> None:
         )
     if sharding.cluster(workers) is not None and num_shards is None:
         raise DataError("--runner=ray needs --num_shards. Received: runner=ray")
-
-
-def _value(name: str) -> Any:
-    return flags.FLAGS[name].value
 
 
 @cache
@@ -174,58 +152,51 @@ def open_corpus(directory: Path) -> Corpus:
     return Corpus.open(directory)
 
 
-@dataclass(frozen=True)
-class _Shard:
+class _Shard(NamedTuple):
     path: Path
     users: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class _Counts:
-    """Numbers of users without usable posts, and of posts whose media had no frames."""
+def _write_shard(
+    shards: UserShards,
+    bundle: bundles.Source,
+    corpus_directory: Path,
+    corpus_info: dict[str, Any],
+    media_root: str | None,
+    is_here: bool,
+    shard: _Shard,
+) -> tuple[int, int]:
+    """Writes a shard in any process that sees the same files.
 
-    without_posts: int
-    without_frames: int
+    Returns:
+        The number of users without usable posts, and of posts without frames.
+    """
+    import polars as pl
 
+    from dc_keras.corpus.store import Corpus
+    from dc_keras.study.resolution import user_histories
+    from tfrecords.progress import remove_leftovers_of, replacing
+    from tfrecords.storage import integrity
 
-@dataclass(frozen=True)
-class _Work:
-    """Writes a shard in any process that sees the same files."""
-
-    shards: UserShards
-    bundle: bundles.Source
-    corpus: Path
-    corpus_info: dict[str, Any]
-    media_root: str | None
-    is_here: bool
-
-    def __call__(self, shard: _Shard) -> _Counts:
-        import polars as pl
-
-        from dc_keras.corpus.store import Corpus
-        from dc_keras.study.resolution import user_histories
-        from tfrecords.progress import remove_leftovers_of, replacing
-        from tfrecords.storage import integrity
-
-        if not self.is_here:
-            # The process that started the run has verified them.
-            integrity.trust_everything()
-        predictor, corpus = bundles.load(self.bundle), open_corpus(self.corpus)
-        found = user_histories(predictor.study, corpus.videos, shard.users)
-        histories = {user: found[user] for user in shard.users if user in found}
-        tables, without_frames = [pl.DataFrame(schema=self.shards.columns)], 0
-        for users, raw_users in raw_posts.of_users(
-            corpus, histories, self.media_root, predictor, shows_bar=self.is_here
-        ):
-            tables.append(self.shards.answer(predictor, users, raw_users))
-            posts = [post for user in raw_users for post in user.posts]
-            without_frames += sum(not post.jpegs for post in posts)
-        # Another process may have opened a later corpus.
-        Corpus(self.corpus, self.corpus_info).require_unchanged()
-        remove_leftovers_of(shard.path)
-        with replacing(shard.path) as temporary:
-            rows = pl.concat(tables[1:] or tables)
-            rows.write_parquet(temporary, compression="zstd")
-        if predictor.sampling is None:
-            without_frames = 0
-        return _Counts(len(shard.users) - len(histories), without_frames)
+    if not is_here:
+        # The process that started the run has verified them.
+        integrity.trust_everything()
+    predictor, corpus = bundles.load(bundle), open_corpus(corpus_directory)
+    found = user_histories(predictor.study, corpus.videos, shard.users)
+    histories = {user: found[user] for user in shard.users if user in found}
+    tables, without_frames = [pl.DataFrame(schema=shards.columns)], 0
+    for users, raw_users in raw_posts.of_users(
+        corpus, histories, media_root, predictor, shows_bar=is_here
+    ):
+        tables.append(shards.answer(predictor, users, raw_users))
+        posts = [post for user in raw_users for post in user.posts]
+        without_frames += sum(not post.jpegs for post in posts)
+    # Another process may have opened a later corpus.
+    Corpus(corpus_directory, corpus_info).require_unchanged()
+    remove_leftovers_of(shard.path)
+    with replacing(shard.path) as temporary:
+        rows = pl.concat(tables[1:] or tables)
+        rows.write_parquet(temporary, compression="zstd")
+    if predictor.sampling is None:
+        without_frames = 0
+    return len(shard.users) - len(histories), without_frames

@@ -165,7 +165,7 @@ def test_records_of_another_kind_are_one_line(
 def test_captions_cleaned_by_an_older_version_are_one_line(
     fails_in_one_line, corpus, study, tmp_path
 ):
-    text = {"hashtags": "mask_focal", "focal_hashtags": ["a"]}
+    text = {"hashtags": "mask_focal", "focal_hashtags": ["a"], "preprocessing": 1}
     write_manifest(tmp_path, "features", {"vision": None, "text": text}, [])
     message = fails_in_one_line(
         "audit", f"--corpus={corpus.output}", study, f"--features={tmp_path}"

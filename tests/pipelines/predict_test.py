@@ -85,13 +85,13 @@ def test_a_shard_of_a_changed_corpus_is_refused(corpus, tmp_path, monkeypatch):
     shards = user_shards.UserShards(tmp_path, "output", "predictions", len, {}, {})
     before = Corpus.open(corpus.output).info
     for number, info in enumerate([before, {**before, "counts": {}}]):
-        work = user_shards._Work(shards, None, corpus.output, info, None, True)
         shard = user_shards._Shard(tmp_path / f"{number}.parquet", ())
+        arguments = (shards, None, corpus.output, info, None, True, shard)
         if info == before:
-            work(shard)
+            user_shards._write_shard(*arguments)
         else:
             with pytest.raises(DataError, match="was changed by another process"):
-                work(shard)
+                user_shards._write_shard(*arguments)
     assert [path.name for path in tmp_path.iterdir()] == ["0.parquet"]
 
 

@@ -6,12 +6,11 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from tfrecords import decoding_process
-from tfrecords.decoded_frames import MediaError
 from tfrecords.decoding_process import DecodingProcess
+from tfrecords.errors import MediaError
 from tfrecords.frame_sampling import SamplingConfig, sample_media
 
 _ROOT = Path(__file__).parents[2]
@@ -19,9 +18,7 @@ _CONFIG = SamplingConfig(num_frames=4, image_size=32, fps=2.5, resize="crop")
 
 
 def _assert_equal(ours, theirs):
-    np.testing.assert_array_equal(ours.timestamps_us, theirs.timestamps_us)
-    assert ours.timestamps_us.dtype == theirs.timestamps_us.dtype
-    for name in ("jpegs", "duration_us", "source_num_frames", "height", "width"):
+    for name in ("timestamps_us", "jpegs", "duration_us", "source_num_frames"):
         assert getattr(ours, name) == getattr(theirs, name)
 
 

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from benchmarks.frames import write_many_frames
-from tfrecords.decoded_frames import MediaError
 from tfrecords.decoding import decode_frames, is_still
+from tfrecords.errors import MediaError
 
 _ROOT = Path(__file__).parents[2]
 

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dc_keras.errors import DataError
-from tfrecords.decoded_frames import MediaError, Picture
+from tfrecords.decoding import Picture
+from tfrecords.errors import MediaError
 from tfrecords.frame_sampling import (
     SamplingConfig,
     choose_positions,
@@ -31,11 +32,9 @@ def test_frames_are_those_on_screen_at_the_bin_centres(
     # 2 s in four bins: centres .25, .75, 1.25, 1.75 s; at 10 a second these show the
     # frames 2, 7, 12, 17, which begin at .2, .7, 1.2, 1.7 s.
     assert _numbers(sampled, read_number) == [2, 7, 12, 17]
-    assert sampled.timestamps_us.tolist() == [200_000, 700_000, 1_200_000, 1_700_000]
-    assert sampled.timestamps_us.dtype == np.int64
+    assert list(sampled.timestamps_us) == [200_000, 700_000, 1_200_000, 1_700_000]
     assert sampled.duration_us == 2_000_000
     assert sampled.source_num_frames == 20
-    assert (sampled.height, sampled.width) == (224, 224)
     pixels = cv2.imdecode(np.frombuffer(sampled.jpegs[0], np.uint8), cv2.IMREAD_COLOR)
     assert pixels.shape == (224, 224, 3)
 
@@ -60,7 +59,7 @@ def test_fewer_frames_than_asked_are_repeated_with_their_time(
     sampled = sample_frames(clip, SamplingConfig(num_frames=6))
     assert _numbers(sampled, read_number) == [0, 0, 1, 1, 2, 2]
     expected = [0, 0, 100_000, 100_000, 200_000, 200_000]
-    assert sampled.timestamps_us.tolist() == expected
+    assert list(sampled.timestamps_us) == expected
 
 
 def test_one_frame_clip_gives_that_frame(tmp_path, write_clip, read_number):
@@ -68,7 +67,7 @@ def test_one_frame_clip_gives_that_frame(tmp_path, write_clip, read_number):
     sampled = sample_frames(clip, SamplingConfig(num_frames=5))
     assert sampled.source_num_frames == 1
     assert _numbers(sampled, read_number) == [0] * 5
-    assert sampled.timestamps_us.tolist() == [0] * 5
+    assert list(sampled.timestamps_us) == [0] * 5
     assert sampled.duration_us == 100_000
 
 
@@ -156,7 +155,7 @@ def test_slides_have_equal_shares_and_whole_seconds(tmp_path, draw_number, read_
         cv2.imwrite(str(paths[-1]), draw_number(number, (200, 120)))
     sampled = sample_slideshow(paths, SamplingConfig(num_frames=6))
     assert _numbers(sampled, read_number) == [0, 0, 1, 1, 2, 2]
-    assert sampled.timestamps_us.tolist() == [0, 0, 10**6, 10**6, 2 * 10**6, 2 * 10**6]
+    assert list(sampled.timestamps_us) == [0, 0, 10**6, 10**6, 2 * 10**6, 2 * 10**6]
     assert sampled.duration_us == 3 * 10**6
     assert sampled.source_num_frames == 3
     few = sample_slideshow(paths, SamplingConfig(num_frames=1))

@@ -7,7 +7,6 @@ import pytest
 import tfrecords
 from dc_keras.errors import DataError, RecordError
 from tfrecords.reader import (
-    frame_dataset,
     iter_frame_records,
     list_shard_paths,
     read_features,
@@ -123,7 +122,7 @@ def test_directory_of_the_other_kind_is_an_error(tmp_path):
     features = _write_features(tmp_path / "f", [_feature(1)])
     frames = _write_frames(tmp_path / "g", [_frames(1)])
     with pytest.raises(DataError, match=r"of kind frames. Received: kind='features'"):
-        frame_dataset(features)
+        tfrecords.frames_dataset(features)
     with pytest.raises(DataError, match=r"of kind features. Received: kind='frames'"):
         read_features(frames)
     with pytest.raises(DataError, match=r"has no manifest\.json"):
@@ -152,23 +151,17 @@ def test_damaged_record_is_reported(tmp_path):
         list(iter_frame_records(shard))
 
 
-def test_dataset_gives_the_records_of_all_directories_in_order(tmp_path):
-    first = _write_frames(tmp_path / "a", [_frames(2)], [_frames(1)])
-    second = _write_frames(tmp_path / "b", [_frames(3)])
-    ids = [r["video/id"].numpy() for r in frame_dataset(first, second)]
-    assert ids == [b"2", b"1", b"3"]
-
-
 def test_directories_of_unequal_frames_do_not_mix(tmp_path):
     first = _write_frames(tmp_path / "a", [_frames(2)])
     second = _write_frames(tmp_path / "b", [_frames(3)], num_frames=16)
     with pytest.raises(DataError, match=r"Received: 2x8px in .*a, 16x8px in .*b"):
-        frame_dataset(first, second)
+        tfrecords.frames_dataset(first, second)
     with pytest.raises(DataError, match=r"at least one. Received: none"):
-        frame_dataset()
+        tfrecords.frames_dataset()
 
 
 _SIZE = 16
+_FRAMES = {"num_frames": 2, "image_size": _SIZE}
 
 
 def _jpeg(grey):
@@ -190,6 +183,14 @@ def _record(number, greys, times):
         timestamps_us=times,
         jpegs=tuple(map(_jpeg, greys)),
     )
+
+
+def test_dataset_gives_the_records_of_all_directories_in_order(tmp_path):
+    records = [_record(number, (50, 50), (0, 1)) for number in range(3)]
+    first = _write(tmp_path / "a", "frames", [[records[2]], [records[1]]], _FRAMES)
+    second = _write(tmp_path / "b", "frames", [[records[0]]], _FRAMES)
+    posts = tfrecords.frames_dataset(first, second).as_numpy_iterator()
+    assert [post["video_id"] for post in posts] == [b"2", b"1", b"0"]
 
 
 @pytest.fixture

@@ -1,24 +1,13 @@
-from dataclasses import dataclass
-from pathlib import Path
-
 import pytest
 
 from dc_keras.errors import DataError
-from tfrecords.shard_runs import Part, run_shards
+from tfrecords.shard_runs import Part, ShardJob, run_shards
 from tfrecords.writer import shard_name, write_shard
-
-
-@dataclass(frozen=True)
-class _Job:
-    directory: Path
-    name: str
-    digest: str = "d"
-    num_posts: int = 2
 
 
 def _jobs(directory, num_shards=5, digest="d"):
     names = [shard_name("frames", index, num_shards) for index in range(num_shards)]
-    return [_Job(directory, name, digest) for name in names]
+    return [ShardJob(directory, name, 2, digest, None) for name in names]
 
 
 def _make(missing, bar):

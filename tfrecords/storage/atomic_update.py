@@ -56,11 +56,7 @@ class AtomicUpdate:
         shutil.rmtree(self._staged, ignore_errors=True)
 
     def path(self, name: str) -> Path:
-        """Returns the path to which to write the new version of a file.
-
-        Args:
-            name: Path of the file, relative to the directory.
-        """
+        """Returns the path to which to write the new version of a file."""
         path = self._staged / name
         path.parent.mkdir(parents=True, exist_ok=True)
         return path

@@ -34,10 +34,6 @@ def hash_files(paths: Iterable[Path]) -> dict[str, str]:
 def write_sums(path: Path, digests: Mapping[str, str]) -> None:
     """Writes a list of checksums atomically.
 
-    Args:
-        path: SHA256SUMS of a directory, or NAME.sha256.
-        digests: Hexadecimal sha256 by the path of the file relative to the list.
-
     Raises:
         DataError: A name contains a line break, which the format does not allow.
     """
@@ -79,12 +75,7 @@ def read_sums(path: Path) -> dict[str, str] | None:
 def hash_directory(
     directory: Path, known: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """Returns the hexadecimal sha256 of all files of an artifact, by name.
-
-    Args:
-        directory: Directory of the artifact.
-        known: Known digests, of files that need not be read.
-    """
+    """Returns the sha256 of all files of an artifact, by name; `known` are not read."""
     known = known or {}
     return {
         name: known.get(name) or hash_file(directory / name)
@@ -105,12 +96,7 @@ def add_to_sums(directory: Path, names: Iterable[str]) -> None:
 
 
 def write_sealed_file(path: Path, write: Callable[[Path], object]) -> None:
-    """Writes a file that is a separate artifact, and its NAME.sha256.
-
-    Args:
-        path: Path of the file.
-        write: Called with the path; writes the file atomically.
-    """
+    """Writes a file that is a separate artifact, and its NAME.sha256."""
     # First, so that a killed process does not leave the checksum of the old file.
     sums_beside(path).unlink(missing_ok=True)
     write(path)

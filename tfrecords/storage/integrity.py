@@ -20,6 +20,7 @@ _log = logging.getLogger(__name__)
 _MAX_TRIES = 10
 _MAX_LISTED = 3
 _CHANGED = "damaged: its content has changed"
+_ADDED = f"not in {SUMS_FILE}: added by hand, or by an interrupted run"
 # Verified artifacts: directory and content of SHA256SUMS.
 _verified: set[tuple[Path, bytes]] = set()
 _is_on = True
@@ -84,15 +85,14 @@ def verify_directory(
             return
         sums = read_sums(path) or {}
         extra = [name for name in list_files(directory) if name not in sums]
-        fault = next(find_faults(directory, is_checked=is_checked), None)
-        if fault is None and closed:
-            fault = next((_unexpected(n) for n in extra if _is_in(n, closed)), None)
-        if fault is None:
+        faults = list(find_faults(directory, is_checked=is_checked))
+        faults += [(n, _ADDED) for n in extra if n.partition("/")[0] in closed]
+        if not faults:
             break
         # Retries if another process updated the artifact at the same time.
         finish_update(directory)
         if path.exists() and path.read_bytes() == state[1]:
-            name, problem = fault
+            name, problem = faults[0]
             raise _damaged(directory / name, problem, made_by, remedy)
     _verified.add(state)
     if extra:
@@ -125,10 +125,6 @@ def find_faults(
 ) -> Iterator[tuple[str, str]]:
     """Yields the names and problems of missing and damaged files of a directory.
 
-    Args:
-        directory: Directory of the artifact; without SHA256SUMS nothing is yielded.
-        is_checked: As in `verify_directory`.
-
     Raises:
         DataError: The list of checksums is damaged.
     """
@@ -138,14 +134,6 @@ def find_faults(
             yield name, "missing"
         elif not is_checked(name) and hash_file(path) != digest:
             yield name, _CHANGED
-
-
-def _unexpected(name: str) -> tuple[str, str]:
-    return name, f"not in {SUMS_FILE}: added by hand, or by an interrupted run"
-
-
-def _is_in(name: str, directories: Collection[str]) -> bool:
-    return name.partition("/")[0] in directories
 
 
 def _damaged(

@@ -24,9 +24,6 @@ def writing(*places: Path) -> Iterator[None]:
 
     The lock file of `run/corpus` is `run/.corpus.lock`. It is deleted at the end.
 
-    Args:
-        places: Files or directories to lock; their parent directories are created.
-
     Raises:
         DataError: Another process is writing one of them.
     """
@@ -86,7 +83,6 @@ def _open_locked(path: Path, place: Path) -> int:
 
 
 def _is_at(path: Path, descriptor: int) -> bool:
-    """Returns whether the open file still has this path."""
     try:
         return os.path.samestat(path.stat(), os.fstat(descriptor))
     except FileNotFoundError:

@@ -30,12 +30,8 @@ def reading(path: Path, must_be: str) -> Iterator[None]:
     """Context manager that turns exceptions of reading a damaged file into `DataError`.
 
     Use it around the reading only, because it also turns programming errors into a
-    `DataError`.
-
-    Args:
-        path: Path of the file or directory.
-        must_be: Expected content and the script that writes it, such as "a graph of
-            build_graph".
+    `DataError`. `must_be` is the expected content and the script that writes it, such
+    as "a graph of build_graph".
 
     Raises:
         DataError: Reading fails, other than by an error of the system.

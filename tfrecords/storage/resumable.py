@@ -37,12 +37,9 @@ def open_resumable(
 ) -> Collection[str]:
     """Creates a directory, or opens one with the same configuration.
 
-    Args:
-        directory: The directory. The caller must lock it against other writers.
-        config: JSON values of everything that determines the files.
-        made_by: Name of the script, for messages.
-        flag: Name of the flag of the directory, for messages.
-        texts: Further text files by name, which are written again.
+    The caller must lock it against other writers. The configuration is everything that
+    determines the files; `made_by` and `flag` are for messages, and `texts` are
+    further files by name, which are written again.
 
     Returns:
         Names of the finished files.
@@ -69,13 +66,13 @@ def open_resumable(
                 f"{directory} has a run with another configuration; choose another "
                 f"--{flag}, or remove it. Received: {difference}"
             )
-    # Directories of older versions have no checksums; their files count as finished.
-    is_old = path.exists() and not (directory / SUMS_FILE).exists()
+    # Without checksums, such as after a change by hand, all files count as finished.
+    is_unsealed = path.exists() and not (directory / SUMS_FILE).exists()
     with AtomicUpdate(directory) as files:
         text = json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False)
         for name, content in {CONFIG_FILE: text, **(texts or {})}.items():
             write_text(files.path(name), content)
-        files.commit(hash_directory(directory) if is_old else None)
+        files.commit(hash_directory(directory) if is_unsealed else None)
     return (read_sums(directory / SUMS_FILE) or {}).keys()
 
 

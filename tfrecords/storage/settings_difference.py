@@ -12,12 +12,7 @@ _MAX_LISTED = 3
 def describe_difference(
     before: Mapping[str, Any], after: Mapping[str, Any]
 ) -> str | None:
-    """Returns the old and new values of different settings as one line, or None.
-
-    Args:
-        before: JSON values of any depth; tuples are equal to lists.
-        after: JSON values of any depth.
-    """
+    """Returns the old and new values of different settings as one line, or None."""
     old, new = (dict(_flatten(json.loads(json.dumps(v)), "")) for v in (before, after))
     names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
     if not names:

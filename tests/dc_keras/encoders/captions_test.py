@@ -2,7 +2,6 @@ import sys
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -257,21 +256,6 @@ def test_layers_work_inside_tf_data(vocabulary):
     )
     (packed,) = dataset
     assert packed["padding_mask"].numpy().tolist() == [[1, 1, 1], [1, 1, 0]]
-
-
-def test_layers_survive_their_config(vocabulary):
-    for layer in (
-        CaptionCleaner("mask_focal", ["dance"], name="clean"),
-        BertPacker(vocabulary, lower_case=True, max_tokens=8, name="pack"),
-    ):
-        config = keras.saving.serialize_keras_object(layer)
-        again = keras.saving.deserialize_keras_object(config)
-        assert again.get_config() == layer.get_config()
-
-
-def test_max_tokens_must_hold_cls_and_sep(vocabulary):
-    with pytest.raises(DataError, match="`max_tokens` must be at least 2"):
-        BertPacker(vocabulary, lower_case=True, max_tokens=1)
 
 
 @pytest.mark.parametrize(

@@ -13,13 +13,9 @@ from dc_keras.encoders.extraction import (
     FeatureExtractor,
     FrameEmbedder,
 )
+from dc_keras.encoders.frame_batches import decode_frame
 from dc_keras.encoders.text import build_text_encoder
-from dc_keras.encoders.vision import (
-    VisionEncoder,
-    VisionSpec,
-    build_vision_encoder,
-    decode_frame,
-)
+from dc_keras.encoders.vision import VisionEncoder, VisionSpec, build_vision_encoder
 from dc_keras.errors import DataError
 
 _SIZE = 32
@@ -273,17 +269,3 @@ def test_an_encoder_is_needed():
         DataError, match=r"at least one encoder.*vision=none, text=none"
     ):
         FeatureExtractor(None, None, ExtractionConfig(4, _SIZE))
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"repeat": "linear"}, r"one of nearest, zero.*repeat='linear'"),
-        ({"num_frames": 0}, r"`num_frames` must be at least 1.*num_frames=0"),
-        ({"frame_size": 0}, r"`frame_size` must be at least 1.*frame_size=0"),
-        ({"batch_size": -1}, r"`batch_size` must be at least 1.*batch_size=-1"),
-    ],
-)
-def test_invalid_configs_are_refused(changes, message):
-    with pytest.raises(DataError, match=message):
-        ExtractionConfig(**{"num_frames": 4, "frame_size": _SIZE, **changes})

@@ -109,11 +109,6 @@ def test_the_fingerprint_follows_from_the_network(vgg16, converted):
     assert prints[0] == prints[1] != prints[2]
 
 
-def test_frames_of_another_size_than_converted_for_are_refused(converted):
-    with pytest.raises(DataError, match=r"frames of 32 px\. Received: frame_size=64"):
-        converted.inference(64)
-
-
 def test_invalid_quantised_networks_are_refused(tmp_path):
     with pytest.raises(DataError, match="must contain a quantised network"):
         read_int8_encoder(tmp_path / "nowhere")

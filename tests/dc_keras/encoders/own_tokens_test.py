@@ -127,7 +127,7 @@ def test_there_are_no_word_pieces_to_count(albert):
 
 
 def test_a_preset_that_takes_fewer_tokens_is_refused(albert):
-    with pytest.raises(DataError, match=r"must take 64 tokens .*keras_nlp:/.*albert"):
+    with pytest.raises(DataError, match=r"must take 64 tokens .*keras_hub:/.*albert"):
         build_text_encoder(TextSpec(albert, max_tokens=64))
 
 

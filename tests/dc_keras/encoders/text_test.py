@@ -153,11 +153,11 @@ def test_settings_travel_as_json(table_spec):
 
 
 def test_captions_cleaned_by_another_version_are_refused():
-    # The first version did not write its number, and kept what it should have masked.
-    settings = {"hashtags": "mask_focal", "focal_hashtags": ["a"]}
+    # The first version kept what it should have masked.
+    settings = {"hashtags": "mask_focal", "focal_hashtags": ["a"], "preprocessing": 1}
     with pytest.raises(DataError, match="'mask_focal' with preprocessing=1, not 2"):
         restore_cleaner(settings)
-    kept = restore_cleaner({"hashtags": "keep", "focal_hashtags": []})
+    kept = restore_cleaner({**settings, "hashtags": "keep"})
     assert kept.clean(["#a"]) == ["#a"]
 
 

@@ -5,12 +5,12 @@ import keras
 import numpy as np
 import pytest
 
+from dc_keras.encoders.frame_batches import decode_frame
 from dc_keras.encoders.vision import (
     FrameNormalization,
     VisionEncoder,
     VisionSpec,
     build_vision_encoder,
-    decode_frame,
 )
 from dc_keras.errors import DataError
 

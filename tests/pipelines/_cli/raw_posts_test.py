@@ -8,7 +8,7 @@ from dc_keras.corpus.records import Video
 from dc_keras.errors import DataError
 from dc_keras.study.challenge import Challenge
 from dc_keras.study.study import Study
-from pipelines._cli.raw_posts import KnownUsers, of_challenge, of_users, of_videos
+from pipelines._cli.raw_posts import of_challenge, of_users, of_videos, read_facts
 from tfrecords import decoding_process
 from tfrecords.decoding_process import DecodingProcess
 
@@ -56,10 +56,10 @@ def _predictor(cutoff):
     ],
 )
 def test_users_are_known_as_far_as_the_corpus_knows_them(corpus, cutoff, joined, now):
-    known = KnownUsers.of(corpus, _predictor(cutoff), _USERS)
+    facts = read_facts(corpus, _predictor(cutoff), _USERS)
     accounts = [(10, -1, 5), (-1, -1, -1), (0, -1, -1)]
     for user, account in zip(_USERS, accounts, strict=True):
-        assert known.facts(user) == {
+        assert facts[user] == {
             "account": account,
             "joined": joined.get(user, []),
             "now": now,

@@ -7,7 +7,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dc_keras.encoders.bert import load_backbone, load_bert, load_preset_vocabulary
+from dc_keras.encoders.token_encoders import (
+    load_backbone,
+    load_preset_vocabulary,
+    load_token_encoder,
+)
 from dc_keras.errors import DataError
 
 _IDS = tf.constant([[2, 5, 6, 3], [2, 3, 0, 0]])
@@ -39,7 +43,7 @@ def bare_preset(backbone, tmp_path_factory):
 
 
 def _load(handle, *, max_tokens=8):
-    return load_bert(handle, max_tokens=max_tokens)
+    return load_token_encoder(handle, None, max_tokens)
 
 
 def test_states_are_those_of_the_last_layer_of_the_preset(bert, backbone):
@@ -65,8 +69,8 @@ def test_padding_does_not_change_tokens(bert):
 
 
 def test_vocabulary_and_case_come_with_the_weights(bert, vocabulary):
-    assert bert.vocabulary == vocabulary
-    assert bert.lower_case is True
+    assert bert.packer.vocabulary == vocabulary
+    assert bert.packer.lower_case is True
 
 
 def test_weights_are_the_parameters_and_nothing_else(bert, backbone):
@@ -86,7 +90,8 @@ def test_encode_takes_symbolic_tensors(bert):
 
 
 def test_the_graph_is_a_json_value(bert):
-    assert json.loads(json.dumps(bert.graph)) == bert.graph
+    graph = bert.identity["graph"]
+    assert json.loads(json.dumps(graph)) == graph
 
 
 @pytest.mark.parametrize("handle", ["", "bert", "hub", "hub:", "keras_nlp:", "pt:x"])
@@ -171,7 +176,7 @@ def test_other_networks_of_wordpieces_are_loaded(tmp_path, vocabulary, kind):
     network.save_to_preset(str(tmp_path))
     tokenizer = getattr(keras_nlp.models, f"{kind}Tokenizer")
     tokenizer(list(vocabulary), lowercase=True).save_to_preset(str(tmp_path))
-    bert = load_bert(f"keras_hub:{tmp_path}", max_tokens=16)
+    bert = load_token_encoder(f"keras_hub:{tmp_path}", None, 16)
     ids = tf.constant([[2, 5, 3]])
     assert bert.encode(ids, tf.ones_like(ids)).shape == (1, 3, 8)
-    assert bert.vocabulary == vocabulary
+    assert bert.packer.vocabulary == vocabulary
