@@ -150,7 +150,7 @@ def _with_spells(
     days: int,
 ) -> SocialGraph:
     from dc_keras.social.building import iter_snapshots
-    from dc_keras.social.tie_times import find_spells
+    from dc_keras.social.spells import find_spells
 
     period_s = days * 86_400
     periods = iter_snapshots(corpus, plan, period_s, challenges)

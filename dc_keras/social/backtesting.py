@@ -131,7 +131,7 @@ def build_layer_before(
     end = time if plan.end is None else min(plan.end, time)
     before = corpus.without_videos(joins["video_id"])
     of_before = replace(plan, end=end)
-    return build_graph(before, of_before, others, with_times=False).combined()
+    return build_graph(before, of_before, others).combined()
 
 
 def _time_of(adoption: Adoption, number: int) -> int:

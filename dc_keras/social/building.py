@@ -24,7 +24,6 @@ from dc_keras.social.backbone import keep_backbone
 from dc_keras.social.coactivity import build_coactivity_layer
 from dc_keras.social.graph import Layer, SocialGraph, to_canonical
 from dc_keras.social.sharing import DEFAULT_MAX_BYTES, build_shared_layer
-from dc_keras.social.tie_times import add_edge_times
 from dc_keras.study.challenge import Challenge
 
 KINDS = ("mention", "duet", "stitch", "reply", "follow", "suggested")
@@ -76,23 +75,7 @@ def build_interaction_layer(
     )
     shape = (len(users), len(users))
     weights = sparse.coo_array((np.ones(edges.height), place), shape)
-    canonical_weights = to_canonical(weights.tocsr())
-    times = _times_of(edges["time"], place, canonical_weights)
-    return Layer(kind, canonical_weights, is_directed=True, times=times)
-
-
-def _times_of(
-    time: pl.Series, place: tuple[np.ndarray, ...], weights: sparse.csr_array
-) -> np.ndarray:
-    """Returns the first and last times of edges, as for `Layer.times`."""
-    pairs = pl.DataFrame({"row": place[0], "column": place[1], "time": time})
-    groups = pairs.filter(pl.col("row") != pl.col("column")).group_by("row", "column")
-    # Sorted by row and column, the order of a matrix in canonical form.
-    spans = groups.agg(
-        pl.col("time").min().alias("first"), pl.col("time").max().alias("last")
-    ).sort("row", "column")
-    times = spans.select(pl.col("first", "last").cast(pl.Float64)).to_numpy().T
-    return times.reshape(2, weights.nnz)
+    return Layer(kind, to_canonical(weights.tocsr()), is_directed=True)
 
 
 @dataclass(frozen=True)
@@ -184,8 +167,6 @@ def build_graph(
     corpus: Corpus,
     plan: GraphPlan,
     challenges: Collection[Challenge] = (),
-    *,
-    with_times: bool = True,
 ) -> SocialGraph:
     """Builds the graph of all users of a corpus.
 
@@ -193,8 +174,6 @@ def build_graph(
         corpus: the corpus.
         plan: the layers and their weights.
         challenges: challenges of a Study, for "co-challenge".
-        with_times: whether to compute the times of edges by shared things; this takes
-            as long as computing the edges.
 
     Raises:
         DataError: as for `build_shared_layer`, `build_coactivity_layer` and
@@ -204,7 +183,7 @@ def build_graph(
     directed = [name for name in plan.layers if name in KINDS]
     edges = all_edges(corpus) if directed else None
     layers = (
-        _build_co_layer(corpus, name, plan, challenges, with_times)
+        _build_co_layer(corpus, name, plan, challenges)
         if edges is None or name not in directed
         else build_interaction_layer(edges, name, users, start=plan.start, end=plan.end)
         for name in plan.layers
@@ -219,7 +198,6 @@ def _build_co_layer(
     name: str,
     plan: GraphPlan,
     challenges: Collection[Challenge],
-    with_times: bool,
 ) -> Layer:
     kind = name.removeprefix("co-")
     moments = find_moments(corpus, kind, plan, challenges)
@@ -235,12 +213,9 @@ def _build_co_layer(
             top_k=top_k,
             max_bytes=max_bytes,
         )
-    layer = build_shared_layer(
+    return build_shared_layer(
         supported, plan.weighting, top_k=top_k, max_bytes=max_bytes
     )
-    if with_times:
-        layer = add_edge_times(layer, moments, supported)
-    return layer
 
 
 def iter_snapshots(
@@ -276,4 +251,4 @@ def iter_snapshots(
     first, last = (int(t) // period_s * period_s for t in (times.min(), times.max()))
     for start in range(first, last + 1, period_s):
         of_period = replace(plan, start=start, end=start + period_s)
-        yield start, build_graph(corpus, of_period, challenges, with_times=False)
+        yield start, build_graph(corpus, of_period, challenges)

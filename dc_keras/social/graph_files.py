@@ -33,7 +33,6 @@ except ImportError as error:
 
 # Characters that XML 1.0 does not allow.
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_SPELL = ("first", "last")
 # Names with a special meaning in networkx.
 _RESERVED = {"id", "label", "viz", "start", "end"} | {"pid", "parents"}
 _RESERVED |= {"spells", "slices"}
@@ -104,11 +103,8 @@ def _gexf(view: GraphView) -> Iterator[tuple[str, str]]:
             node["viz"] = shape
     spells = _spells(view)
     for source, target, edge in graph.edges(data=True):
-        times = [edge.pop(name) for name in _SPELL if name in edge]
         if (source, target) in spells:
             edge["spells"] = spells[source, target]
-        elif times:
-            edge["start"], edge["end"] = map(_day, times)
     writer = GEXFWriter(graph, version="1.3")
     # networkx writes the current day, but equal graphs must give equal files.
     meta = writer.xml.find("meta")

@@ -2,7 +2,7 @@
 
     GRAPH/graph.json              the plan, counts and provenance
     GRAPH/users.parquet           user_id, one row per user
-    GRAPH/layers/NAME.npz         weights, CSR; significance and times of edges
+    GRAPH/layers/NAME.npz         weights, CSR
     GRAPH/spells.parquet          layer, source, target, start, end; optional
     GRAPH/SHA256SUMS              checksums of these files
 
@@ -52,16 +52,12 @@ def _write_graph(
     layers = []
     for layer in graph.layers:
         weights = layer.weights
-        arrays = {
-            "data": weights.data,
-            "indices": weights.indices,
-            "indptr": weights.indptr,
-        }
-        if layer.significance is not None:
-            arrays["significance"] = layer.significance
-        if layer.times is not None:
-            arrays["times"] = layer.times
-        np.savez(files.path(f"{_LAYERS}/{layer.name}.npz"), **arrays)
+        np.savez(
+            files.path(f"{_LAYERS}/{layer.name}.npz"),
+            data=weights.data,
+            indices=weights.indices,
+            indptr=weights.indptr,
+        )
         layers.append(
             {
                 "name": layer.name,
@@ -103,5 +99,4 @@ def _read_layer(directory: Path, layer: Mapping[str, Any], num_users: int) -> La
     with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         parts = (arrays["data"], arrays["indices"], arrays["indptr"])
         weights = sparse.csr_array(parts, (num_users, num_users))
-        chance, times = (arrays.get(name, None) for name in ("significance", "times"))
-    return Layer(layer["name"], weights, layer["is_directed"], chance, times)
+    return Layer(layer["name"], weights, layer["is_directed"])

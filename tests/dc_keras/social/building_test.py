@@ -2,7 +2,6 @@
 
 import json
 
-import numpy as np
 import pytest
 
 from dc_keras.corpus.records import Edge, User, Video
@@ -106,23 +105,6 @@ def test_a_window_leaves_out_what_came_before_and_after(corpus):
     assert _edges(corpus, "duet", end=_START + 3 * _DAY) == {}
     # A follow without a time is in no window.
     assert _edges(corpus, "follow", start=_START) == {}
-
-
-def test_edges_have_times(corpus):
-    plan = GraphPlan(layers=("co-sound", "duet", "follow"), weighting="count")
-    graph = build_graph(corpus, plan)
-    day = (_START + np.arange(4) * _DAY).tolist()
-    # The song: ann on day 0, bob on day 1. The duet: on day 3. Follows have no time.
-    assert graph.layer("co-sound").times.tolist() == [[day[1]] * 2] * 2
-    assert graph.layer("duet").times.tolist() == [[day[3]]] * 2
-    assert np.isnan(graph.layer("follow").times).all()
-    combined = graph.combined()
-    first, last = combined.times_at(np.array([1, 0]), np.array([0, 2]))
-    assert (first[0], last[0]) == (day[1], day[3])
-    assert np.isnan([first[1], last[1]]).all()
-    assert build_graph(corpus, plan, with_times=False).layer("co-sound").times is None
-    part = graph.part(["ann", "bob"])
-    assert part.layer("duet").times.tolist() == [[day[3]]] * 2
 
 
 def test_co_activity_within_seconds(corpus):

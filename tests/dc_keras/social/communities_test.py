@@ -36,7 +36,7 @@ def test_planted_communities_are_found_in_what_posts_say(tmp_path):
     )
     world = simulate_world(config)
     corpus, rows = corpus_of(world, tmp_path)
-    graph = build_graph(corpus, GraphPlan(), with_times=False)
+    graph = build_graph(corpus, GraphPlan())
     assert [layer.name for layer in graph.layers] == [
         *("co-hashtag", "co-sound", "mention")
     ]
