@@ -9,7 +9,6 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
-from dc_keras.errors import DataError
 from dc_keras.social.graph import Layer
 from dc_keras.study.resolution import find_joins
 from dc_keras.study.study import Study
@@ -29,15 +28,6 @@ class Adoption:
 
     rows: np.ndarray
     times: np.ndarray
-
-    def __post_init__(self) -> None:
-        if self.rows.shape != self.times.shape or len(np.unique(self.rows)) < len(
-            self.rows
-        ):
-            raise DataError(
-                "adopters must be distinct and have one time each. Received: "
-                f"rows={self.rows.shape}, times={self.times.shape}"
-            )
 
     def in_order(self) -> np.ndarray:
         """Returns the rows sorted by time, then by row."""
@@ -134,18 +124,10 @@ def measure_along_edges(
 
     Args:
         layer: the edges; their direction and weight are ignored.
-        adoption: the adopters.
+        adoption: the adopters, at least one.
         num_shuffles: number of shuffles, above 0.
         seed: seed of the shuffles.
-
-    Raises:
-        DataError: there is no adopter, or `num_shuffles` is under 1.
     """
-    if num_shuffles < 1 or not len(adoption.rows):
-        raise DataError(
-            "the test needs at least one adopter and one shuffle. Received: "
-            f"adopters={len(adoption.rows)}, num_shuffles={num_shuffles}"
-        )
     order = np.argsort(adoption.rows)
     rows, times = adoption.rows[order], adoption.times[order]
     among = sparse.coo_array(layer.undirected().weights[rows][:, rows])

@@ -115,7 +115,7 @@ def find_moments(
         `user_id`, `thing` and `time`, UTC seconds or null, one row per use.
 
     Raises:
-        DataError: `kind` is unknown, or "challenge" without challenges.
+        DataError: the kind is "challenge", and there are no challenges.
     """
     if kind.startswith("suggested-"):
         rows = _suggested(corpus.edges, kind.removeprefix("suggested-"))
@@ -222,10 +222,6 @@ def _find_in_posts(
     if kind == "sound":
         name = pl.coalesce("music_id", "music_title").alias("thing")
         return videos.select(user, time, name, pl.col("music_title").alias("title"))
-    if kind != "challenge":
-        raise DataError(
-            f"kind must be one of {', '.join(KINDS)}. Received: kind={kind}"
-        )
     if not challenges:
         raise DataError("co-challenge edges need the challenges of a Study")
     rows = []

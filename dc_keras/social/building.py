@@ -52,14 +52,7 @@ def build_interaction_layer(
         end: end of the period, UTC seconds, exclusive; None for all. With `start` or
             `end`, edges without a time, as many follows and suggestions are, are
             ignored.
-
-    Raises:
-        DataError: `kind` is unknown.
     """
-    if kind not in KINDS:
-        raise DataError(
-            f"kind must be one of {', '.join(KINDS)}. Received: kind={kind}"
-        )
     edges = edges.filter((pl.col("kind") == kind) & (pl.col("target_type") == "user"))
     if start is not None:
         edges = edges.filter(pl.col("time") >= start)
@@ -235,12 +228,7 @@ def iter_snapshots(
 
     Yields:
         The start, UTC seconds, and the graph of each period, including empty ones.
-
-    Raises:
-        DataError: `period_s` is not above 0; see also `build_graph`.
     """
-    if period_s <= 0:
-        raise DataError(f"a period must be above 0 s. Received: period_s={period_s}")
     times = corpus.videos["create_time"].drop_nulls().to_numpy()
     if plan.start is not None:
         times = times[times >= plan.start]

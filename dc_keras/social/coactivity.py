@@ -58,12 +58,10 @@ def build_coactivity_layer(
         max_bytes: memory limit of the pairs of posts, 80 bytes each.
 
     Raises:
-        DataError: `weighting` is unknown, `within_s` or `top_k` is out of range, or the
-            pairs exceed `max_bytes`.
+        DataError: `weighting` is unknown, `top_k` is out of range, or the pairs exceed
+            `max_bytes`.
     """
     check_weighting(weighting, top_k)
-    if within_s < 0:
-        raise DataError(f"within_s must be at least 0. Received: within_s={within_s}")
     posts, later = _sorted_posts(moments, affiliations, within_s)
     size = _BYTES_PER_PAIR * int(later.sum())
     if size > max_bytes:

@@ -53,14 +53,8 @@ def write_graph(
         The files, in the order of the formats.
 
     Raises:
-        DataError: a format is unknown, or ids differ only in characters that cannot be
-            written.
+        DataError: ids differ only in characters that cannot be written.
     """
-    formats = tuple(formats)
-    if unknown := sorted(set(formats) - set(FORMATS)):
-        raise DataError(
-            f"formats must be of {', '.join(FORMATS)}. Received: {', '.join(unknown)}"
-        )
     view = _cleaned(view)
     directory.mkdir(parents=True, exist_ok=True)
     written = []

@@ -112,14 +112,7 @@ def write_pictures(
     """Writes a figure in formats of `PICTURES`; each file is written atomically.
 
     Equal figures give equal bytes.
-
-    Raises:
-        DataError: a format is unknown.
     """
-    if unknown := sorted(set(formats) - set(PICTURES)):
-        raise DataError(
-            f"pictures must be of {', '.join(PICTURES)}. Received: {', '.join(unknown)}"
-        )
     directory.mkdir(parents=True, exist_ok=True)
     written = []
     for name in formats:

@@ -66,15 +66,6 @@ class GraphView:
     sizes: np.ndarray | None = None
     spells: pl.DataFrame | None = None
 
-    def __post_init__(self) -> None:
-        columns = (self.positions, self.colours, self.sizes)
-        lengths = [len(values) for values in columns if values is not None]
-        if any(length != self.users.height for length in lengths):
-            raise DataError(
-                "positions, colours and sizes must have one entry per user. Received: "
-                f"users={self.users.height}, lengths={lengths}"
-            )
-
 
 def edge_table(graph: SocialGraph, layer: Layer) -> pl.DataFrame:
     """Returns the edges of a layer with their weights in each layer of the graph.

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from dc_keras.errors import DataError
 from dc_keras.social.graph import Layer
 
 NUM_THINGS = 5
@@ -75,15 +74,7 @@ def describe_communities(
         incidence: (num_users, num_things): above 0 if a user has a thing. The value is
             ignored, so that one active user has no influence on the names.
         names: names of the things, (num_things,).
-
-    Raises:
-        DataError: the shapes differ.
     """
-    if incidence.shape != (len(membership), len(names)):
-        raise DataError(
-            "`incidence` must have one row per user and one column per name. Received: "
-            f"things={incidence.shape}, users={len(membership)}, names={len(names)}"
-        )
     if not len(membership):
         return []
     members = membership_matrix(membership)

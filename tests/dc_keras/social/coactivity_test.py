@@ -127,13 +127,9 @@ def test_large_products_are_refused_in_advance():
 
 
 @pytest.mark.parametrize(
-    ("within_s", "weighting", "top_k", "rule"),
-    [
-        (-1, "count", None, "within_s=-1"),
-        (1, "count", 0, "top_k=0"),
-        (1, "weight", None, "weighting=weight"),
-    ],
+    ("weighting", "top_k", "rule"),
+    [("count", 0, "top_k=0"), ("weight", None, "weighting=weight")],
 )
-def test_invalid_windows_are_refused(within_s, weighting, top_k, rule):
+def test_invalid_weightings_are_refused(weighting, top_k, rule):
     with pytest.raises(DataError, match=rf"Received: .*{rule}"):
-        build_coactivity_layer(*_made([]), within_s, weighting, top_k=top_k)
+        build_coactivity_layer(*_made([]), 1, weighting, top_k=top_k)

@@ -121,8 +121,3 @@ def test_invalid_resolutions_are_refused(resolution):
         DataError, match=r"resolution must be from 0.0001 to 10000. Received"
     ):
         find_communities(TWO_GROUPS, resolution=resolution)
-
-
-def test_invalid_arguments_are_refused():
-    with pytest.raises(DataError, match=r"at least two runs. Received: num_runs=1"):
-        measure_stability(TWO_GROUPS, num_runs=1)

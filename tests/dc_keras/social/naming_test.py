@@ -3,7 +3,6 @@ import pytest
 from drawn_graphs import layer_of
 from scipy import sparse
 
-from dc_keras.errors import DataError
 from dc_keras.social.graph import Layer, to_canonical
 from dc_keras.social.naming import (
     describe_communities,
@@ -91,10 +90,3 @@ def test_names_do_not_depend_on_the_order_of_users():
 def test_a_matrix_of_members_has_each_user_once():
     matrix = membership_matrix(np.array([1, 0, 1])).toarray()
     assert matrix.tolist() == [[0, 1, 0], [1, 0, 1]]
-
-
-def test_things_without_names_are_refused():
-    with pytest.raises(
-        DataError, match=r"one row per user and one column per name.*names=3"
-    ):
-        describe_communities(_LAYER, _MEMBERSHIP, _incidence(), _NAMES[:3])
