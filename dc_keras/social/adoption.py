@@ -45,6 +45,7 @@ class AlongEdges:
     """The result of a permutation test for adoption along edges.
 
     Attributes:
+        num_edges: number of edges of the layer.
         share: share of adopters with an edge to an earlier adopter, in [0, 1].
         expected: mean share with the times shuffled among the adopters.
         p_value: (1 + b) / (1 + n), where b of n shuffles have at least this share
@@ -53,6 +54,7 @@ class AlongEdges:
         num_shuffles: n, the number of shuffles.
     """
 
+    num_edges: int
     share: float
     expected: float
     p_value: float
@@ -142,6 +144,7 @@ def measure_along_edges(
     # The tolerance allows for rounding of equal shares.
     as_large = int((shuffled >= share - 1e-12).sum())
     return AlongEdges(
+        layer.num_edges,
         share,
         float(shuffled.mean()),
         (1 + as_large) / (1 + num_shuffles),
