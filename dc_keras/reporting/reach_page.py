@@ -10,7 +10,7 @@ import polars as pl
 from dc_keras.evaluation.result_tables import Cell, Table
 from dc_keras.reporting.templating import Plot, html_label, render_template
 from dc_keras.social.graph_view import OTHER, PALETTE
-from dc_keras.social.reach_report import METHOD_NAMES, ReachReport
+from dc_keras.social.reach_report import METHOD_NAMES, ReachReport, WhatIf
 
 _MOST_ROWS = 30
 _NUM_LIKELY = 20
@@ -40,8 +40,8 @@ def render_reach_page(
         along=_along_table(report),
         forecasts=list(_forecast_plots(report)),
         backtest=_backtest_table(report),
-        what_if=None if report.what_if is None else _what_if_plot(report),
-        likely=None if report.what_if is None else _likely_table(report),
+        what_if=None if report.what_if is None else _what_if_plot(report.what_if),
+        likely=None if report.what_if is None else _likely_table(report.what_if),
     )
 
 
@@ -117,10 +117,7 @@ def _backtest_table(report: ReachReport) -> Table | None:
     )
 
 
-def _what_if_plot(report: ReachReport) -> Plot:
-    what_if = report.what_if
-    if what_if is None:
-        raise ValueError("the report has no forecast from seeds")
+def _what_if_plot(what_if: WhatIf) -> Plot:
     return Plot.of(
         "Cascade from the seeds",
         f"Of {what_if.num_seeds:,} seeds, {what_if.expected_seeds:,.1f} are expected "
@@ -130,10 +127,7 @@ def _what_if_plot(report: ReachReport) -> Plot:
     )
 
 
-def _likely_table(report: ReachReport) -> Table:
-    what_if = report.what_if
-    if what_if is None:
-        raise ValueError("the report has no forecast from seeds")
+def _likely_table(what_if: WhatIf) -> Table:
     rows = what_if.chances().head(_NUM_LIKELY).iter_rows()
     return Table(
         "Users whom the cascade reaches most often",

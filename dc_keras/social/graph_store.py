@@ -16,7 +16,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 from scipy import sparse
 
@@ -51,13 +50,8 @@ def _write_graph(
         write_table(files.path(SPELLS_FILE), graph.spells)
     layers = []
     for layer in graph.layers:
-        weights = layer.weights
-        np.savez(
-            files.path(f"{_LAYERS}/{layer.name}.npz"),
-            data=weights.data,
-            indices=weights.indices,
-            indptr=weights.indptr,
-        )
+        path = files.path(f"{_LAYERS}/{layer.name}.npz")
+        sparse.save_npz(path, layer.weights, compressed=False)
         layers.append(
             {
                 "name": layer.name,
@@ -85,18 +79,15 @@ def read_graph(directory: Path) -> tuple[SocialGraph, dict[str, Any]]:
         info = json.loads((directory / INFO_FILE).read_text(encoding="utf-8"))
         users = tuple(pl.read_parquet(directory / USERS_FILE)["user_id"])
         layers = tuple(
-            _read_layer(directory, layer, len(users)) for layer in info["layers"]
+            Layer(
+                layer["name"],
+                sparse.load_npz(directory / _LAYERS / f"{layer['name']}.npz"),
+                layer["is_directed"],
+            )
+            for layer in info["layers"]
         )
         spells = None
         if (directory / SPELLS_FILE).exists():
             spells = pl.read_parquet(directory / SPELLS_FILE)
         graph = SocialGraph(users, layers, spells)
     return graph, info
-
-
-def _read_layer(directory: Path, layer: Mapping[str, Any], num_users: int) -> Layer:
-    path = directory / _LAYERS / f"{layer['name']}.npz"
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-        parts = (arrays["data"], arrays["indices"], arrays["indptr"])
-        weights = sparse.csr_array(parts, (num_users, num_users))
-    return Layer(layer["name"], weights, layer["is_directed"])
