@@ -132,23 +132,18 @@ def find_moments(
     return rows
 
 
-def find_names(
-    corpus: Corpus, rule: AffiliationRule = AffiliationRule()
-) -> Affiliations:
+def find_names(corpus: Corpus) -> Affiliations:
     """Returns affiliations with readable names, for the naming of communities.
 
     Returns:
         Affiliations with hashtags as "#tag" and sounds as "♫ title", without original
         sounds and sounds without a title.
     """
-    videos = _in_window(corpus.videos, rule)
-    tags = _without_stopped(_explode(videos, "hashtags"), rule)
-    title = pl.col("music_title").alias("thing")
-    titles = videos.select("user_id", pl.col("create_time").alias("time"), title)
-    titles = titles.drop_nulls("thing")
+    tags = find_moments(corpus, "hashtag")
+    titles = corpus.videos.select("user_id", thing="music_title").drop_nulls("thing")
     titles = _without_own_sounds(titles, "thing")
     named = [
-        rows.with_columns((pl.lit(mark) + pl.col("thing")).alias("thing"))
+        rows.select("user_id", thing=pl.lit(mark) + pl.col("thing"))
         for mark, rows in (("#", tags), ("♫ ", titles))
     ]
     return count_affiliations("name", corpus.users["user_id"], pl.concat(named))
