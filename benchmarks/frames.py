@@ -41,7 +41,7 @@ import av
 import cv2
 import numpy as np
 
-from benchmarks.turns import run_alone
+from benchmarks.turns import own_memory, run_alone
 from dc_keras import __version__
 from tfrecords.frame_sampling import SamplingConfig, sample_frames
 
@@ -220,13 +220,7 @@ def run_once(name: str, clip: str) -> None:
     """Prints the CPU seconds of one way, its number of frames, and the peak MiB."""
     before = _cpu_seconds()
     count = WAYS[name](clip)
-    print(_cpu_seconds() - before, count, _peak_mib())
-
-
-def _peak_mib() -> float:
-    # Not ru_maxrss, which a process takes over from the one that started it.
-    status = Path("/proc/self/status").read_text("utf-8")
-    return int(status.split("VmHWM:")[1].split()[0]) / 1024
+    print(_cpu_seconds() - before, count, own_memory())
 
 
 def _cpu_seconds() -> float:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 
 def interleaved(
@@ -32,6 +33,15 @@ def interleaved(
             if number >= num_warm_up:
                 measured.append(clock() - start)
     return [statistics.median(measured) for measured in seconds]
+
+
+def own_memory(name: str = "VmHWM") -> float:
+    """Returns a figure of /proc/self/status in MiB: the peak, or `VmRSS` for now.
+
+    Unlike the peak of getrusage, it excludes what a parent process has used.
+    """
+    status = Path("/proc/self/status").read_text("ascii")
+    return int(status.partition(f"{name}:")[2].split()[0]) / 1024
 
 
 def run_alone(

@@ -13,6 +13,8 @@ from dc_keras.corpus.records import is_original_sound, normalize_hashtag
 from dc_keras.corpus.store import Corpus
 from dc_keras.errors import DataError
 from dc_keras.study.challenge import Challenge
+from dc_keras.study.resolution import named_joins
+from dc_keras.study.study import Study
 
 KINDS = (
     *("hashtag", "sound", "effect", "challenge"),
@@ -219,18 +221,9 @@ def _find_in_posts(
         return videos.select(user, time, name, pl.col("music_title").alias("title"))
     if not challenges:
         raise DataError("co-challenge edges need the challenges of a Study")
-    rows = []
-    for challenge in challenges:
-        tags, sounds = (
-            pl.Series(list(names), dtype=pl.String)
-            for names in (challenge.hashtags, challenge.sounds)
-        )
-        has_tag = pl.col("hashtags").list.set_intersection(tags.implode())
-        is_in = has_tag.list.len() > 0
-        is_in |= pl.col("music_id").is_in(sounds.implode()).fill_null(False)
-        name = pl.lit(challenge.name).alias("thing")
-        rows.append(videos.filter(is_in).select(user, time, name))
-    return pl.concat(rows)
+    joins = named_joins(Study("graph", tuple(challenges)), videos)
+    posts = videos.select("video_id", user, time)
+    return joins.rename({"challenge": "thing"}).join(posts, on="video_id")
 
 
 def _explode(videos: pl.DataFrame, column: str) -> pl.DataFrame:
