@@ -65,15 +65,9 @@ class AlongEdges:
 def find_adoptions(
     study: Study, videos: pl.DataFrame, users: Sequence[str]
 ) -> dict[str, Adoption]:
-    """Returns the adopters of each challenge of a Study.
+    """Returns the adopters of each challenge of a Study, by name, also empty ones.
 
-    Args:
-        study: the Study with the challenges.
-        videos: the posts of a corpus; posts without a time are ignored.
-        users: users of the graph, sorted.
-
-    Returns:
-        Adoptions by name, in the order of the Study, including empty ones.
+    Posts without a time are ignored. `users` are those of the graph, sorted.
     """
     known = pl.Series("user_id", users, dtype=pl.String)
     posts = videos.select("video_id", "user_id", "create_time").drop_nulls()

@@ -107,12 +107,6 @@ def find_moments(
 ) -> pl.DataFrame:
     """Returns every use of a thing of one kind by a user.
 
-    Args:
-        corpus: the corpus with the posts and edges.
-        kind: one of `KINDS`.
-        rule: the posts and things that count.
-        challenges: challenges of a Study, for the kind "challenge".
-
     Returns:
         `user_id`, `thing` and `time`, UTC seconds or null, one row per use.
 
@@ -135,11 +129,9 @@ def find_moments(
 
 
 def find_names(corpus: Corpus) -> Affiliations:
-    """Returns affiliations with readable names, for the naming of communities.
+    """Returns hashtags as "#tag" and sounds as "♫ title", to name communities.
 
-    Returns:
-        Affiliations with hashtags as "#tag" and sounds as "♫ title", without original
-        sounds and sounds without a title.
+    Original sounds and sounds without a title are left out.
     """
     tags = find_moments(corpus, "hashtag")
     titles = corpus.videos.select("user_id", thing="music_title").drop_nulls("thing")
@@ -172,10 +164,7 @@ def count_affiliations(
 ) -> Affiliations:
     """Counts the uses of each thing by each user.
 
-    Args:
-        kind: name of the kind.
-        users: ids of all users.
-        rows: `user_id` and `thing`, one row per use; rows of other users are ignored.
+    `rows` has `user_id` and `thing`, one row per use; other users are ignored.
     """
     user_ids = sorted(set(users))
     known = pl.Series(user_ids, dtype=pl.String)

@@ -163,14 +163,9 @@ def build_graph(
 ) -> SocialGraph:
     """Builds the graph of all users of a corpus.
 
-    Args:
-        corpus: the corpus.
-        plan: the layers and their weights.
-        challenges: challenges of a Study, for "co-challenge".
-
     Raises:
-        DataError: as for `build_shared_layer`, `build_coactivity_layer` and
-            `find_moments`.
+        DataError: a layer would exceed the memory limit of the plan, or "co-challenge"
+            has no challenges.
     """
     users = tuple(sorted(corpus.users["user_id"]))
     directed = [name for name in plan.layers if name in KINDS]
@@ -222,8 +217,7 @@ def iter_snapshots(
     Args:
         corpus: the corpus.
         plan: plan of each graph; its `start` and `end` limit the whole range.
-        period_s: length of a period in seconds, above 0; periods begin at multiples of
-            it.
+        period_s: length of a period in seconds; periods begin at multiples of it.
         challenges: challenges of a Study, for "co-challenge".
 
     Yields:
