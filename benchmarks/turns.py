@@ -17,13 +17,9 @@ def interleaved(
     num_warm_up: int = 1,
     clock: Callable[[], float] = time.perf_counter,
 ) -> list[float]:
-    """Returns the median seconds of each run.
+    """Returns the median seconds of runs that follow each other in each round.
 
-    Args:
-        *runs: Functions to measure, which run one after another in each round.
-        num_rounds: Number of measured rounds.
-        num_warm_up: Number of rounds before the measured ones.
-        clock: Clock to use; `time.process_time` measures CPU seconds.
+    With `time.process_time` as the clock, they are seconds of CPU.
     """
     seconds: list[list[float]] = [[] for _ in runs]
     for number in range(num_warm_up + num_rounds):

@@ -63,9 +63,6 @@ _PREVALENCE = flags.DEFINE_float(
     "prevalence", None, "Share of positive pairs among the pairs of the table."
 )
 _OUTPUT = flags.DEFINE_string("output", None, "JSON file for all findings.")
-_MAX_FINDINGS = flags.DEFINE_integer(
-    "max_findings", 20, "Maximum number of findings printed per check.", lower_bound=1
-)
 option_flags.define(StudyOptions)
 
 
@@ -83,7 +80,7 @@ def main() -> int:
     if _CORPUS.value is not None:
         checks += _audit_corpus(_CORPUS.value)
     report = Report(tuple(checks))
-    findings = report.describe_findings(_MAX_FINDINGS.value)
+    findings = report.describe_findings()
     if findings:
         app.show(findings + "\n")
     app.show(report.describe_counts())

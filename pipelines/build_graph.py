@@ -57,9 +57,6 @@ _STOP_TAGS = flags.DEFINE_multi_string(
 _KEEP_STOP_TAGS = flags.DEFINE_bool(
     "keep_stop_tags", False, "Whether generic hashtags such as fyp count too."
 )
-_KEEP_ORIGINAL = flags.DEFINE_bool(
-    "keep_original_sounds", False, 'Whether sounds titled "original sound" count too.'
-)
 _START = flags.DEFINE_string(
     "start", None, "Ignores posts before this day or time, UTC."
 )
@@ -184,7 +181,6 @@ def _plan() -> GraphPlan:
         max_support=_MAX_SUPPORT.value,
         stop_tags=tuple(_STOP_TAGS.value),
         keep_stop_tags=_KEEP_STOP_TAGS.value,
-        keep_original_sounds=_KEEP_ORIGINAL.value,
         start=start,
         end=end,
         within_s=_WITHIN.value,

@@ -8,7 +8,13 @@ import plotly.graph_objects as go
 import polars as pl
 
 from dc_keras.evaluation.result_tables import Cell, Table
-from dc_keras.reporting.templating import Plot, html_label, render_template
+from dc_keras.reporting.templating import (
+    DOTTED,
+    GREY,
+    Plot,
+    html_label,
+    render_template,
+)
 from dc_keras.social.graph_view import OTHER, PALETTE
 from dc_keras.social.reach_report import METHOD_NAMES, ReachReport, WhatIf
 
@@ -17,8 +23,6 @@ _NUM_LIKELY = 20
 # The number of coloured curves; more colours could not be distinguished.
 _NUM_NAMED = len(PALETTE)
 _HEIGHT_PX = 360
-_GREY = "#868e96"
-_DOTTED = {"dash": "dot", "color": _GREY, "width": 1.5}
 
 
 def render_reach_page(
@@ -174,7 +178,7 @@ def backtest_figure(table: pl.DataFrame, method: str) -> go.Figure:
     ends = [float(min(table["actual"].min(), predicted.min())), 0.0]  # type: ignore[type-var, arg-type]
     ends[1] = float(max(table["actual"].max(), predicted.max()))  # type: ignore[type-var, arg-type]
     figure.add_scatter(
-        x=ends, y=ends, mode="lines", line=_DOTTED, hoverinfo="skip", showlegend=False
+        x=ends, y=ends, mode="lines", line=DOTTED, hoverinfo="skip", showlegend=False
     )
     figure.add_scatter(
         x=table["actual"].to_list(),
@@ -186,7 +190,7 @@ def backtest_figure(table: pl.DataFrame, method: str) -> go.Figure:
             "type": "data",
             "array": (table[f"{method}_high"] - predicted).to_list(),
             "arrayminus": (predicted - table[f"{method}_low"]).to_list(),
-            "color": _GREY,
+            "color": GREY,
             "thickness": 1,
         },
         showlegend=False,

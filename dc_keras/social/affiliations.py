@@ -76,8 +76,6 @@ class AffiliationRule:
     Attributes:
         stop_tags: hashtags to ignore, in addition to `STOP_TAGS`.
         keep_stop_tags: whether `STOP_TAGS` are not ignored.
-        keep_original_sounds: whether sounds titled "original sound", in any language,
-            count; half of all users share this title.
         start: start of the period of posts, UTC seconds, inclusive; None for all.
         end: end of the period, UTC seconds, exclusive; None for all. With `start` or
             `end`, posts without a time are ignored.
@@ -88,7 +86,6 @@ class AffiliationRule:
 
     stop_tags: tuple[str, ...] = ()
     keep_stop_tags: bool = False
-    keep_original_sounds: bool = False
     start: int | None = None
     end: int | None = None
     min_participation: int = 1
@@ -119,7 +116,7 @@ def find_moments(
         rows = _find_in_posts(_in_window(corpus.videos, rule), kind, challenges)
     if kind.endswith("hashtag"):
         rows = _without_stopped(rows, rule)
-    if kind.endswith("sound") and not rule.keep_original_sounds:
+    if kind.endswith("sound"):
         rows = _without_own_sounds(rows, "title")
     rows = rows.drop_nulls("thing").select("user_id", "thing", "time")
     if rule.min_participation > 1:
@@ -191,7 +188,7 @@ def _without_stopped(rows: pl.DataFrame, rule: AffiliationRule) -> pl.DataFrame:
 
 
 def _without_own_sounds(rows: pl.DataFrame, column: str) -> pl.DataFrame:
-    """Returns the rows without titles of original sounds."""
+    """Returns the rows without titles of original sounds, which half of users share."""
     titles = rows[column].unique().drop_nulls()
     own = titles.filter(titles.map_elements(is_original_sound, pl.Boolean))
     return rows.filter(~pl.col(column).is_in(own.implode()).fill_null(False))

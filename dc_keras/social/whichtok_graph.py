@@ -4,10 +4,7 @@
     graph = UserGraph(group, ["used_hashtags", "sugg_sounds"])
 
 The weight of an edge is that of whichtok: the sum over the criteria of the size of the
-overlap divided by the mean of both sizes. docs/social.md lists the differences from
-whichtok 0.0.3: groups share no state, no network is used, users without things do not
-divide by zero, edges of weight 0 are omitted, hashtags are parsed correctly, and a
-sound is identified by its title everywhere.
+overlap divided by the mean of both sizes. Edges of weight 0 are omitted.
 
 A stem contains handles in the clear, unlike a corpus. To keep data, import the stem
 with `python -m pipelines.import_corpus`.

@@ -85,8 +85,6 @@ def test_layers_of_a_small_corpus(corpus, layer, expected):
 def test_excluded_things_can_be_included(corpus):
     tags = _edges(corpus, "co-hashtag", keep_stop_tags=True)
     assert tags == {("ann", "bob"): 2}
-    sounds = _edges(corpus, "co-sound", keep_original_sounds=True)
-    assert sounds == {("ann", "bob"): 1, ("cid", "dan"): 1}
     assert _edges(corpus, "co-hashtag", stop_tags=("#Cats",)) == {}
     assert _edges(corpus, "co-hashtag", min_support=3) == {}
 
@@ -110,8 +108,6 @@ def test_a_window_leaves_out_what_came_before_and_after(corpus):
 def test_co_activity_within_seconds(corpus):
     assert _edges(corpus, "co-hashtag", within_s=_DAY) == {("ann", "bob"): 1}
     assert _edges(corpus, "co-hashtag", within_s=_DAY - 1) == {}
-    connected = _edges(corpus, "co-sound", within_s=0, keep_original_sounds=True)
-    assert connected == {}
     with pytest.raises(DataError, match=r"suggestions have no time.*within_s=5"):
         GraphPlan(layers=("co-suggested-sound",), within_s=5)
 
