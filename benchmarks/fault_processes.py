@@ -24,8 +24,8 @@ class Faults:
 
     Args:
         run: as for `long_commands`.
-        work: for everything that is written.
-        key: of the pseudonyms.
+        work: directory for everything that is written.
+        key: key file of the pseudonyms.
         tell: called with a line after each kill.
     """
 
@@ -46,15 +46,8 @@ class Faults:
         """Kills a command, runs it again, and compares.
 
         Half of the kills are at changes that `PowerCut` counts, drawn without
-        repetition; the others happen at random moments.
-
-        Args:
-            name: of `commands`.
-            number: of kills.
-            rng: draws the moments.
-
-        Returns:
-            After how many kills the rerun left what an undisturbed run leaves.
+        repetition; the others happen at random moments. A kill held if the rerun left
+        what an undisturbed run leaves.
         """
         command = self.commands[name]
         wanted, ended = self._undisturbed(command)
@@ -84,13 +77,8 @@ class Faults:
     def start_together(self, name: str, number: int) -> Row:
         """Starts a command several times at the same moment.
 
-        Args:
-            name: of `commands`.
-            number: of processes.
-
-        Returns:
-            How many wrote, or were told in one line that another process writes; 0 if
-            none wrote, or what is left is not what one process leaves.
+        A process held if it wrote, or was told in one line that another process writes;
+        none held if none wrote, or what is left is not what one process leaves.
         """
         command = self.commands[name]
         wanted, _ = self._undisturbed(command)
@@ -146,18 +134,15 @@ class Faults:
 def _how(ended: Ended) -> str:
     if ended.code == 0:
         return "wrote"
-    lines = [line for line in _lines(ended) if not _OTHER_LINES.match(line)]
+    lines = ended.stderr.splitlines()
+    lines = [line for line in lines if not _OTHER_LINES.match(line)]
     is_told = len(lines) == 1 and "another process is writing" in lines[0]
     return "told" if is_told else f"exit code {ended.code}: {lines[-1:]}"
-
-
-def _lines(ended: Ended) -> list[str]:
-    return ended.stderr.splitlines()
 
 
 def _difference(ended: Ended, found: Contents, wanted: Contents) -> str | None:
     """Says how a rerun differs from an undisturbed run; None where it does not."""
     if ended.code != 0:
-        return f"exit code {ended.code}: {(_lines(ended) or ['nothing'])[-1]}"[:200]
+        return f"exit code {ended.code}: {ended.stderr.splitlines()[-1:]}"[:200]
     names = [n for n in {**found, **wanted} if found.get(n) != wanted.get(n)]
     return f"other bytes in {', '.join(names[:3])}" if names else None

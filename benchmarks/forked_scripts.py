@@ -5,23 +5,72 @@ Importing TensorFlow takes a process of its own seconds; the rest is the same.
 
 from __future__ import annotations
 
+import builtins
+import io
 import multiprocessing
 import os
 import runpy
+import signal
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 
-from benchmarks.power_cut import PowerCut
+_CHANGES = ("rename", "replace", "unlink", "rmdir")
+
+
+class PowerCut:
+    """Counts the changes of the disk that Python code makes, and kills at one of them.
+
+    A change is a rename, a replacement or a removal, which is not made, or a file that
+    has been opened to be written and is still empty. Changes by compiled libraries are
+    not counted.
+
+    Args:
+        at: number of the change at which the process kills itself, from 0; None for
+            no kill.
+    """
+
+    def __init__(self, at: int | None) -> None:
+        self.num_changes = 0
+        self._at = at
+
+    def install(self) -> None:
+        """Counts from now on, to the end of the process."""
+        for name in _CHANGES:
+            setattr(os, name, self._before(getattr(os, name)))
+        builtins.open = io.open = self._after_opening(io.open)
+
+    def _count(self) -> None:
+        if self.num_changes == self._at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        self.num_changes += 1
+
+    def _before(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            self._count()
+            return function(*arguments, **options)
+
+        return call
+
+    def _after_opening(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(file: Any, mode: str = "r", *arguments: Any, **options: Any) -> Any:
+            opened = function(file, mode, *arguments, **options)
+            # A number is a file that somebody else has opened, such as a pipe.
+            if "w" in mode and not isinstance(file, int):
+                self._count()
+            return opened
+
+        return call
 
 
 def fork_server() -> ForkServerContext:
@@ -49,12 +98,7 @@ def become_script(
 ) -> None:
     """Turns this process into `python -m pipelines.NAME FLAG …`.
 
-    Args:
-        command: name of the script, and its flags.
-        temporary: directory for temporary files.
-        stdout: file that the output is appended to.
-        stderr: file that errors are appended to.
-        cut: at which change of the disk the process is killed, if at any.
+    The output is appended to the two files.
     """
     os.environ["TMPDIR"] = tempfile.tempdir = str(temporary)
     write_into(stdout, stderr)
@@ -73,10 +117,9 @@ class Ended:
 
     Attributes:
         code: exit code; minus the number of the signal that killed it.
-        stderr: what it wrote there.
-        num_changes: changes of the disk as `PowerCut` counts them; None for a script
-            that was killed.
-        seconds: how long it took, by the clock.
+        stderr: its error output.
+        num_changes: changes of the disk as `PowerCut` counts them; None if killed.
+        seconds: duration by the clock.
     """
 
     code: int
@@ -86,11 +129,7 @@ class Ended:
 
 
 class ForkedScripts:
-    """Starts scripts whose output and temporary files lie in one directory.
-
-    Args:
-        directory: made where it is missing.
-    """
+    """Starts scripts whose output and temporary files lie in one directory."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -114,13 +153,7 @@ class ForkedScripts:
         cut_at: int | None = None,
         barrier: Barrier | None = None,
     ) -> Started:
-        """Starts a script.
-
-        Args:
-            command: name of the script, and its flags.
-            cut_at: number of the change of the disk at which it is killed.
-            barrier: where it waits for others before it begins.
-        """
+        """Starts a script, which may wait at a barrier before it begins."""
         place = self._directory / str(next(self._numbers))
         place.mkdir(parents=True)
         process = self._context.Process(
@@ -132,13 +165,7 @@ class ForkedScripts:
 
 @dataclass(frozen=True)
 class Started:
-    """A script that runs.
-
-    Attributes:
-        process: its process.
-        directory: holds what it writes beside its results.
-        start: when it was started, by the monotonic clock.
-    """
+    """A script that runs, the directory of its output, and the time of its start."""
 
     process: ForkServerProcess
     directory: Path

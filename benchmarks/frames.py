@@ -11,7 +11,7 @@ px are sampled of each clip as JPEG:
 - youtube-8m, reimplemented from its feature_extractor: OpenCV reads all frames and
   keeps one per time interval; here the frame is also resized and encoded;
 - dmvr, reimplemented from its examples/generate_from_file.py: ffmpeg with the filters
-  `fps` and `scale` writes JPEG files to a pipe; also with its default rate and size.
+  `fps` and `scale` writes JPEG files to a pipe.
 
 For comparison, complete decodes without output: ffmpeg and PyAV with one thread, and
 OpenCV's `grab()`. Prints CPU seconds (user and system, including children, without
@@ -22,14 +22,12 @@ clips with very many small frames. Rows of ffmpeg are omitted if it is not insta
 
 from __future__ import annotations
 
-import functools
 import os
 import platform
 import resource
 import shutil
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -43,10 +41,10 @@ import av
 import cv2
 import numpy as np
 
+from benchmarks.turns import own_memory, run_alone
 from dc_keras import __version__
 from tfrecords.frame_sampling import SamplingConfig, sample_frames
 
-_ROOT = Path(__file__).parents[1]
 _SECONDS = (15, 60)
 _NUM_RUNS = 5
 _FPS, _HEIGHT, _WIDTH = 30, 1024, 576
@@ -173,14 +171,7 @@ def _youtube_8m(clip: str) -> int:
 
 def _dmvr(clip: str) -> int:
     rate = _NUM_FRAMES / _duration_s(clip)
-    return _ffmpeg_jpegs(clip, f"fps={rate:.6f},scale={_SIZE}:{_SIZE}")
-
-
-def _dmvr_defaults(clip: str) -> int:
-    return _ffmpeg_jpegs(clip, "fps=10,scale=256:-1")
-
-
-def _ffmpeg_jpegs(clip: str, filters: str) -> int:
+    filters = f"fps={rate:.6f},scale={_SIZE}:{_SIZE}"
     command = ["ffmpeg", "-v", "error", "-nostdin", "-i", clip, "-vf", filters]
     done = subprocess.run(
         [*command, "-f", "image2pipe", "pipe:"], capture_output=True, check=True
@@ -221,22 +212,15 @@ WAYS: dict[str, Callable[[str], int]] = {
     "whole decode, OpenCV grab()": _grab,
     "youtube-8m's way, 50 frames": _youtube_8m,
     "dmvr's way, 50 frames": _dmvr,
-    "dmvr's way, 10 a second, 256 px": _dmvr_defaults,
 }
-_BY_FFMPEG = (_ffmpeg, _dmvr, _dmvr_defaults)
+_BY_FFMPEG = (_ffmpeg, _dmvr)
 
 
 def run_once(name: str, clip: str) -> None:
     """Prints the CPU seconds of one way, its number of frames, and the peak MiB."""
     before = _cpu_seconds()
     count = WAYS[name](clip)
-    print(_cpu_seconds() - before, count, _peak_mib())
-
-
-def _peak_mib() -> float:
-    # Not ru_maxrss, which a process takes over from the one that started it.
-    status = Path("/proc/self/status").read_text("utf-8")
-    return int(status.split("VmHWM:")[1].split()[0]) / 1024
+    print(_cpu_seconds() - before, count, own_memory())
 
 
 def _cpu_seconds() -> float:
@@ -245,19 +229,12 @@ def _cpu_seconds() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
-def _measure(name: str, clip: Path) -> tuple[float, int, float]:
+def _measure(name: str, clip: Path) -> list[float]:
+    """Returns what `run_once` prints in a process of its own."""
     code = "import sys; from benchmarks.frames import run_once; run_once(*sys.argv[1:])"
-    done = subprocess.run(
-        [sys.executable, "-c", code, name, str(clip)],
-        cwd=_ROOT,
-        # Otherwise the idle threads of NumPy's BLAS use 50 ms of CPU after the import.
-        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    seconds, count, peak = done.stdout.split()
-    return float(seconds), int(count), float(peak)
+    # Otherwise the idle threads of NumPy's BLAS use 50 ms of CPU after the import.
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+    return run_alone(code, name, clip, environment=environment)
 
 
 def _print_costs(clip: Path, seconds: int) -> None:
@@ -270,21 +247,11 @@ def _print_costs(clip: Path, seconds: int) -> None:
             cost, counts[name], _ = _measure(name, clip)
             costs[name].append(cost)
     medians = {name: statistics.median(costs[name]) for name in ways}
-    mbit = clip.stat().st_size * 8e-6 / seconds
-    print(
-        f"{seconds} s, {mbit:.2f} Mbit/s, {_share_of_b(clip):.0%} B".ljust(34), end=""
-    )
-    print(f"{'frames':>8}{'CPU s':>8}{'ours / it':>11}")
+    print(f"{f'{seconds} s':<34}{'frames':>8}{'CPU s':>8}{'ours / it':>11}")
     for name in ways:
         share = medians["ours"] / medians[name]
-        print(f"{name:<34}{counts[name]:>8}{medians[name]:>8.3f}{share:>11.2f}")
+        print(f"{name:<34}{counts[name]:>8.0f}{medians[name]:>8.3f}{share:>11.2f}")
     print()
-
-
-def _share_of_b(clip: Path) -> float:
-    with av.open(str(clip)) as media:
-        types = [frame.pict_type for frame in media.decode(video=0)]
-    return types.count(av.video.frame.PictureType.B) / len(types)
 
 
 def _print_workers(clip: Path) -> None:
@@ -348,7 +315,6 @@ def main() -> None:
                 )
 
 
-@functools.cache
 def _ffmpeg_version() -> str:
     if shutil.which("ffmpeg") is None:
         return "no ffmpeg"

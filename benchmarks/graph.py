@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from benchmarks.turns import interleaved, run_alone
+from benchmarks.turns import interleaved, own_memory, run_alone
 from dc_keras import __version__
 from dc_keras.social.affiliations import Affiliations
 from dc_keras.social.sharing import build_shared_layer
@@ -109,9 +109,7 @@ def build_alone(num_users: int) -> None:
     start = time.process_time()
     pruned_ties(users)
     seconds = time.process_time() - start
-    # Unlike getrusage, VmHWM does not include memory inherited from the parent.
-    status = Path("/proc/self/status").read_text()
-    print(seconds, int(status.partition("VmHWM:")[2].split()[0]) / 1024)
+    print(seconds, own_memory())
 
 
 def main() -> None:

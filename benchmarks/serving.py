@@ -6,9 +6,8 @@ The model has the default preset's fusion of videos, all context features and 75
 in the sizes of a real study. Its weights, users and posts are synthetic, seed 0, and
 its text encoder is an embedding table of words. Prints CPU seconds over all cores and
 wall seconds, as medians of interleaved runs: of a request with eight posts with facts
-and without frames, of the text encoder alone on the same captions, of `score` at batch
-size 1, and of ranking a million prepared users for one challenge, with and without
-trees, compared with one product of the same users with a matrix of 128 columns.
+and without frames, and of ranking a million prepared users for one challenge, with and
+without trees, compared with one product of the same users with a matrix of 128 columns.
 """
 
 from __future__ import annotations
@@ -97,22 +96,9 @@ def _pack_user() -> dict[str, np.ndarray]:
 
 
 def _measure_answers(model: LocalModel) -> None:
-    packed = _pack_user()
-    vectors = {
-        **model.predict("embed_user", packed),
-        "challenge": _find_challenge(model),
-    }
-    calls = {
-        "a request of eight posts": ("serving_default", {"challenge": _NAME} | packed),
-        "its text encoder": ("encode", {"texts": packed["captions"][0]}),
-        "score, batch 1": ("score", vectors),
-    }
-    for label, call in calls.items():
-        _print(label, partial(model.predict, *call), _NUM_ANSWERS)
-
-
-def _find_challenge(model: LocalModel) -> np.ndarray:
-    return model.predict("find_challenge", {"name": _NAME})["challenge"]
+    request = {"challenge": _NAME, **_pack_user()}
+    answer = partial(model.predict, "serving_default", request)
+    _print("a request of eight posts", answer, _NUM_ANSWERS)
 
 
 def _measure_ranking(
@@ -129,7 +115,7 @@ def _measure_ranking(
             prepared = aligned_empty((_NUM_USERS, piece.shape[1]), np.float32)
         prepared[first : first + _PIECE] = piece[: _NUM_USERS - first]
     prepare_s = time.process_time() - start
-    [challenge] = _find_challenge(whole)
+    [challenge] = whole.predict("find_challenge", {"name": _NAME})["challenge"]
     kernel = tf.constant(rng.standard_normal((prepared.shape[1], 128), np.float32))
     for label, model in (("with trees", whole), ("without", plain)):
         ranker = Ranker(prepared, model)
@@ -159,14 +145,8 @@ def _print(label: str, run: Callable[[], object], repeats: int) -> None:
 
 
 def _export(model: ServingModel, place: Path) -> LocalModel:
-    """Writes and loads a SavedModel with an additional signature, the text encoder."""
-    captions = model.user_videos.captions
-    if captions is None:
-        raise RuntimeError("the model of this benchmark reads captions")
-    texts = tf.TensorSpec((None,), tf.string, name="texts")
-    functions = endpoints(model)
-    functions["encode"] = lambda texts: {"vectors": captions.embed(texts)}, [texts]
-    write_saved_model(functions, tables_of(model), place)
+    """Writes and loads a SavedModel."""
+    write_saved_model(endpoints(model), tables_of(model), place)
     return LocalModel(place)
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 
 def interleaved(
@@ -16,13 +17,9 @@ def interleaved(
     num_warm_up: int = 1,
     clock: Callable[[], float] = time.perf_counter,
 ) -> list[float]:
-    """Returns the median seconds of each run.
+    """Returns the median seconds of runs that follow each other in each round.
 
-    Args:
-        *runs: Functions to measure, which run one after another in each round.
-        num_rounds: Number of measured rounds.
-        num_warm_up: Number of rounds before the measured ones.
-        clock: Clock to use; `time.process_time` measures CPU seconds.
+    With `time.process_time` as the clock, they are seconds of CPU.
     """
     seconds: list[list[float]] = [[] for _ in runs]
     for number in range(num_warm_up + num_rounds):
@@ -32,6 +29,15 @@ def interleaved(
             if number >= num_warm_up:
                 measured.append(clock() - start)
     return [statistics.median(measured) for measured in seconds]
+
+
+def own_memory(name: str = "VmHWM") -> float:
+    """Returns a figure of /proc/self/status in MiB: the peak, or `VmRSS` for now.
+
+    Unlike the peak of getrusage, it excludes what a parent process has used.
+    """
+    status = Path("/proc/self/status").read_text("ascii")
+    return int(status.partition(f"{name}:")[2].split()[0]) / 1024
 
 
 def run_alone(

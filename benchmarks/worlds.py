@@ -39,12 +39,7 @@ def random_grid(
 ) -> Grid:
     """Returns random participations, with a random effect per user and challenge.
 
-    Args:
-        rng: source of the effects.
-        num_users: number of users.
-        num_videos: number of videos of all challenges together.
-        num_challenges: number of challenges.
-        num_posts: number of posts of each user.
+    All challenges together have `num_videos`, and each user has `num_posts`.
     """
     users = tuple(f"user{n:04d}" for n in range(num_users))
     taste = rng.normal(size=(num_users, 1)) + rng.normal(size=(1, num_challenges))

@@ -64,7 +64,6 @@ _PREVALENCE = flags.DEFINE_float(
 )
 _OUTPUT = flags.DEFINE_string("output", None, "JSON file for all findings.")
 option_flags.define(StudyOptions)
-_MAX_FINDINGS = 20
 
 
 def main() -> int:
@@ -81,7 +80,7 @@ def main() -> int:
     if _CORPUS.value is not None:
         checks += _audit_corpus(_CORPUS.value)
     report = Report(tuple(checks))
-    findings = report.describe_findings(_MAX_FINDINGS)
+    findings = report.describe_findings()
     if findings:
         app.show(findings + "\n")
     app.show(report.describe_counts())

@@ -57,9 +57,6 @@ _STOP_TAGS = flags.DEFINE_multi_string(
 _KEEP_STOP_TAGS = flags.DEFINE_bool(
     "keep_stop_tags", False, "Whether generic hashtags such as fyp count too."
 )
-_KEEP_ORIGINAL = flags.DEFINE_bool(
-    "keep_original_sounds", False, 'Whether sounds titled "original sound" count too.'
-)
 _START = flags.DEFINE_string(
     "start", None, "Ignores posts before this day or time, UTC."
 )
@@ -150,7 +147,7 @@ def _with_spells(
     days: int,
 ) -> SocialGraph:
     from dc_keras.social.building import iter_snapshots
-    from dc_keras.social.tie_times import find_spells
+    from dc_keras.social.spells import find_spells
 
     period_s = days * 86_400
     periods = iter_snapshots(corpus, plan, period_s, challenges)
@@ -183,7 +180,6 @@ def _plan() -> GraphPlan:
         max_support=_MAX_SUPPORT.value,
         stop_tags=tuple(_STOP_TAGS.value),
         keep_stop_tags=_KEEP_STOP_TAGS.value,
-        keep_original_sounds=_KEEP_ORIGINAL.value,
         start=start,
         end=end,
         within_s=_WITHIN.value,

@@ -110,13 +110,13 @@ def main() -> None:
     past, left_out = _find_past_challenges(corpus, study, plan, adoptions)
     if seeds is not None and len(past) < 2:
         _choose_contagion(None)
-    along, num_edges = _measure_along_edges(corpus, study, plan, adoptions)
+    along = _measure_along_edges(corpus, study, plan, adoptions)
     backtests = _backtest(past)
     what_if = None
     if seeds is not None:
         contagion = _choose_contagion(backtests)
         what_if = _forecast_seeds(graph, plan, seeds, readiness, contagion)
-    report = ReachReport(adoptions, along, num_edges, left_out, backtests, what_if)
+    report = ReachReport(adoptions, along, left_out, backtests, what_if)
     output = Path(_OUTPUT.value)
     settings = {"version": __version__, "plan": plan.to_dict(), **_options(study)}
     report.write(output, settings)
@@ -170,22 +170,21 @@ def _read_seeds(graph: SocialGraph) -> tuple[Seeds | None, Readiness | None]:
 
 def _measure_along_edges(
     corpus: Corpus, study: Study, plan: GraphPlan, adoptions: Mapping[str, Adoption]
-) -> tuple[dict[str, AlongEdges], dict[str, int]]:
+) -> dict[str, AlongEdges]:
     """Tests each challenge on the ties before its first post."""
     from dc_keras.social.adoption import measure_along_edges
     from dc_keras.social.backtesting import build_layer_before
 
-    along, num_edges = {}, {}
+    along = {}
     for name, adoption in adoptions.items():
         if not len(adoption.rows):
             continue
         app.progress(f"{name}: testing spread along ties")
         layer = build_layer_before(corpus, study, plan, name, int(adoption.times.min()))
-        num_edges[name] = layer.num_edges
         along[name] = measure_along_edges(
             layer, adoption, num_shuffles=_NUM_SHUFFLES.value, seed=_SEED.value
         )
-    return along, num_edges
+    return along
 
 
 def _find_past_challenges(

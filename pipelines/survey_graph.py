@@ -147,7 +147,7 @@ def _survey(graph: SocialGraph, corpus: Corpus) -> Survey:
 
 def _combine_spells(graph: SocialGraph) -> pl.DataFrame | None:
     """Returns the spells of the ties of the used layers, None if unknown."""
-    from dc_keras.social.tie_times import combine_spells
+    from dc_keras.social.spells import combine_spells
 
     if graph.spells is None:
         return None
@@ -202,7 +202,7 @@ def _write_bipartite(
     moments = find_moments(corpus, kind, plan)
     counts = count_affiliations(kind, corpus.users["user_id"], moments)
     affiliations = plan.supported(counts)
-    view = bipartite_view(affiliations, moments, members)
+    view = bipartite_view(affiliations, members)
     files = [name for name in _FORMATS.value if name in FORMATS]
     write_graph(view, output, f"users_and_{kind}s", files)
     app.say(

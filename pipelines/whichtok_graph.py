@@ -45,14 +45,14 @@ def main() -> None:
     from dc_keras.corpus.store import write_text
     from dc_keras.social.graph_files import write_graph
     from dc_keras.social.survey import survey
-    from dc_keras.social.whichtok_graph import UserGraph, UserGroup, find_group_names
+    from dc_keras.social.whichtok_graph import UserGraph, UserGroup
 
     with app.requiring_report_extra():
         from dc_keras.reporting.graph_page import render_graph_page
 
     group = UserGroup.read(_STEM.value)
     graph = UserGraph(group, _CRITERIA.value).graph
-    names = find_group_names(group)
+    names = group.find_names()
     found = survey(
         graph,
         graph.layers[0],

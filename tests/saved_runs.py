@@ -54,6 +54,7 @@ def write_run(
     config = {
         "models": ["all"],
         "truth_sha256": truth,
+        "is_synthetic": truth is not None,
         "training": {"epochs": 7},
         "grid_sha256": "0" * 64,
     }

@@ -8,8 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-from benchmarks.forked_scripts import become_script
-from benchmarks.power_cut import PowerCut
+from benchmarks.forked_scripts import PowerCut, become_script
 
 
 def become_script_in(

@@ -38,13 +38,15 @@ class Experiment:
         temporal: a grid of several cutoffs (`study.temporal`), for the temporal split.
         truth: true probabilities of a simulated world, float64 (num_users,
             num_challenges); None for other data.
-        models: groups of models to evaluate: "all", or some of "deepChallenger",
-            "videos_only", "context_only", "deepChallenger_paper", "without_frames",
-            "ablations" (see `variants`), "support_sizes" (fewer challenge videos),
-            "captions_only" (deepChallenger and context only, for users without facts
-            besides captions and frames), "proxies", "paper" (its four baselines) and
-            "simple". "all" excludes "without_frames", "ablations", "support_sizes" and
-            "captions_only".
+        models: groups of models to evaluate: "all", or some of "deepChallenger" (with
+            the options of the run), "videos_only" (without context), "context_only"
+            (without videos), "deepChallenger_paper" (the paper's architecture and loss,
+            the batch size and epochs of the run), "without_frames" (as if there were
+            captions only), "ablations" (each without one group of context features, or
+            without frames), "support_sizes" (fewer challenge videos), "captions_only"
+            (deepChallenger and context only, for users without facts besides captions
+            and frames), "proxies", "paper" (its four baselines) and "simple". "all"
+            excludes those from "without_frames" to "captions_only".
         is_synthetic: whether the data are simulated.
     """
 
@@ -87,7 +89,6 @@ class Experiment:
         }
         caption = self.table.caption_spec
         truth = None if self.truth is None else self.truth.tobytes()
-        is_synthetic = self.is_synthetic or truth is not None
         return {
             "model": self.model.to_dict(),
             "training": self.training.to_dict(),
@@ -101,6 +102,5 @@ class Experiment:
             "features_sha256": list(self.table.sha256),
             "facts_sha256": self.facts.sha256,
             "truth_sha256": None if truth is None else sha256(truth).hexdigest(),
-            # None if unknown, as in runs of older versions, which can be continued.
-            "is_synthetic": True if is_synthetic else None,
+            "is_synthetic": self.is_synthetic or truth is not None,
         }

@@ -35,14 +35,6 @@ _QUIET_SECONDS = 5.0
 _PARTS = ("predictions", "proxies")
 
 
-@dataclass(frozen=True)
-class _Job:
-    """A fold to run: the position of its manifest and the name of the fold."""
-
-    manifest: int
-    name: str
-
-
 def run_experiment(
     experiment: Experiment,
     splits: Sequence[str],
@@ -52,16 +44,16 @@ def run_experiment(
     workers: int = 1,
     cluster: RayCluster | None = None,
 ) -> None:
-    """Runs all folds of several splits and seeds.
+    """Runs all folds of several splits and seeds, as `run_manifests` does.
 
     Args:
         experiment: data and options.
         splits: names of the splits; `temporal` uses `experiment.temporal`.
         num_seeds: number of seeds, counted from `TrainingOptions.seed`.
-        directory: see `run_manifests`.
-        progress: see `run_manifests`.
-        workers: see `run_manifests`.
-        cluster: see `run_manifests`.
+        directory: output directory.
+        progress: called with a progress message before each fit.
+        workers: number of processes.
+        cluster: Ray cluster that runs the folds instead.
 
     Raises:
         DataError: if `temporal` has no grid, or `splits.make_folds` or `run_manifests`
@@ -116,17 +108,16 @@ def run_manifests(
     done = open_resumable(directory, config, "evaluate", texts=texts)
     jobs = []
     for job in _jobs(manifests):
-        if f"predictions/{job.name}.parquet" in done:
-            progress(f"{job.name}: already done")
+        if f"predictions/{job[1]}.parquet" in done:
+            progress(f"{job[1]}: already done")
         else:
             jobs.append(job)
     work = _Work(experiment, manifests, directory, progress)
     start = time.monotonic()
     runs = run_units(work.run, jobs, "fold", workers=workers, cluster=cluster)
     with closing(runs):
-        for number, (job, _) in enumerate(runs, 1):
-            files = (f"{part}/{job.name}.parquet" for part in _PARTS)
-            finish_files(directory, files)
+        for number, ((_, name), _) in enumerate(runs, 1):
+            finish_files(directory, (f"{part}/{name}.parquet" for part in _PARTS))
             spent = time.monotonic() - start
             if spent >= _QUIET_SECONDS:
                 pace, left = spent / number, len(jobs) - number
@@ -139,14 +130,17 @@ def run_manifests(
                 progress(line)
 
 
-def _jobs(manifests: Sequence[Manifest]) -> list[_Job]:
-    """Returns all folds ordered by seed: a stopped run has complete first seeds."""
+def _jobs(manifests: Sequence[Manifest]) -> list[tuple[int, str]]:
+    """Returns position of the manifest and name of each fold.
+
+    They are ordered by seed: a stopped run has complete first seeds.
+    """
     jobs = [
-        (manifest.seeds[name], number, _Job(number, name))
+        (number, name)
         for number, manifest in enumerate(manifests)
         for name in manifest.folds
     ]
-    return [job for *_, job in sorted(jobs, key=lambda entry: entry[:2])]
+    return sorted(jobs, key=lambda job: (manifests[job[0]].seeds[job[1]], job[0]))
 
 
 def _require_both_labels(manifest: Manifest) -> None:
@@ -173,21 +167,21 @@ class _Work:
     directory: Path
     progress: Callable[[str], None]
 
-    def run(self, job: _Job) -> None:
+    def run(self, job: tuple[int, str]) -> None:
         """Runs a fold and writes its predictions."""
         # The matrices outside TensorFlow are small, and the threads of BLAS wait for
         # each other: beside other programs an SVD of 1,400 × 384 took 1 to 5 s with two
         # threads, and 0.06 s with one.
         with threadpool_limits(1):
-            self._run(job)
+            self._run(*job)
 
-    def _run(self, job: _Job) -> None:
-        manifest = self.manifests[job.manifest]
+    def _run(self, number: int, name: str) -> None:
+        manifest = self.manifests[number]
         fold_run = FoldRun(
             self.experiment.on_grid(manifest.grid),
-            manifest.folds[job.name],
-            manifest.seeds[job.name],
-            job.name,
+            manifest.folds[name],
+            manifest.seeds[name],
+            name,
             self.progress,
         )
         tables = {
@@ -197,7 +191,7 @@ class _Work:
         if tables["proxies"].is_empty():
             del tables["proxies"]
         for part, table in tables.items():
-            path = self.directory / part / f"{job.name}.parquet"
+            path = self.directory / part / f"{name}.parquet"
             path.parent.mkdir(exist_ok=True)
             remove_leftovers_of(path)
             with replacing(path) as temporary:

@@ -1,4 +1,7 @@
-"""Tables of one split: all metrics, rankings, variants and results per challenge."""
+"""Tables of one split: all metrics, rankings, variants and results per challenge.
+
+Each takes the result of the split, and a description of the data for its title.
+"""
 
 from __future__ import annotations
 
@@ -45,12 +48,7 @@ _DECISION_COLUMNS = {
 
 
 def metrics_table(result: SplitResult, dataset: str) -> Table:
-    """Returns all pair metrics of all models on one split.
-
-    Args:
-        result: the result of the split.
-        dataset: description of the data, for the title.
-    """
+    """Returns all pair metrics of all models on one split."""
     columns = {
         **_SCORE_COLUMNS,
         "threshold": "threshold",
@@ -106,10 +104,6 @@ def rankings_table(result: SplitResult, dataset: str) -> Table:
 
     The table covers rankings of challenges for each user and of users for each
     challenge.
-
-    Args:
-        result: the result of the split.
-        dataset: description of the data, for the title.
     """
     rows, columns, skipped = [], ["model"], ""
     for model in result.models:
@@ -164,10 +158,6 @@ def _count(folds: Sequence[RankedLists]) -> str:
 
 def variants_table(result: SplitResult, dataset: str) -> Table | None:
     """Returns the variants of deepChallenger compared with deepChallenger itself.
-
-    Args:
-        result: the result of a split.
-        dataset: description of the data, for the title.
 
     Returns:
         One row per variant; None if deepChallenger or its variants were not evaluated.
@@ -248,10 +238,6 @@ def _challenge_result(
 
 def challenges_table(result: SplitResult, dataset: str) -> Table | None:
     """Compares deepChallenger with the strongest simple baseline in each challenge.
-
-    Args:
-        result: the result of a split.
-        dataset: description of the data, for the title.
 
     Returns:
         One row per challenge, most joiners first; None if one of the two models was

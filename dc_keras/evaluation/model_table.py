@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -25,24 +25,14 @@ from dc_keras.training.average_precision import BOOTSTRAP_DRAWS, BOOTSTRAP_SEED
 from dc_keras.training.loop import predict
 from dc_keras.training.participation_part import ParticipationPart
 
+if TYPE_CHECKING:
+    from dc_keras.training.trained_participation import TrainedParticipation
+
 _COLUMNS = ("model", "AP", "95 %", "AUC", "F1", "Δ AP", "Δ 95 %")
 
 
-class PartModel(Protocol):
-    """A model that scores the pairs of a part: `dc_keras.fit_participation`'s result.
-
-    Attributes:
-        name: of its row.
-    """
-
-    name: str
-
-    def predict(self, part: ParticipationPart) -> np.ndarray:
-        """Returns the probability of joining of each pair, (num_pairs,)."""
-
-
 def evaluate(
-    model: keras.Model | PartModel | np.ndarray,
+    model: keras.Model | TrainedParticipation | np.ndarray,
     part: ParticipationPart,
     *,
     name: str | None = None,

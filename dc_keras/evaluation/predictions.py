@@ -70,11 +70,7 @@ def list_splits(directory: Path) -> list[str]:
 
 
 def read_predictions(directory: Path, split: str) -> SplitPredictions:
-    """Reads the predictions of all folds of a split.
-
-    Args:
-        directory: directory of the run.
-        split: name of the split.
+    """Reads the predictions of all folds of a split of a run.
 
     Raises:
         DataError: if there are no folds or no models, the folds have different models,
@@ -111,13 +107,7 @@ def read_predictions(directory: Path, split: str) -> SplitPredictions:
 
 
 def answers(fold: pl.DataFrame, model: str, part: str) -> Answers:
-    """Returns the predictions of a model for one part of a fold.
-
-    Args:
-        fold: a fold of `SplitPredictions`, or a table of `evaluate`.
-        model: name of the model.
-        part: "valid" or "test".
-    """
+    """Returns the predictions of a model for one part, "valid" or "test", of a fold."""
     rows = fold.filter((pl.col("model") == model) & (pl.col("part") == part))
     columns = ("label", "score", "user_id", "challenge")
     return Answers(*(rows[name].to_physical().to_numpy() for name in columns))
@@ -136,10 +126,10 @@ def prediction_rows(
     Args:
         grid: the grid of the pairs.
         pairs: all pairs.
-        rows: positions of the predicted pairs.
+        rows: positions of the predicted pairs, int (num_rows,).
         model: name of the model.
         part: "valid" or "test".
-        scores: float (len(rows),), probabilities.
+        scores: probabilities, float (num_rows,).
     """
     return pl.DataFrame(
         {

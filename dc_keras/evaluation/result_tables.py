@@ -76,17 +76,6 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
     notes: tuple[str, ...]
 
-    @classmethod
-    def from_json(cls, text: str) -> Table:
-        """Reads a table from the JSON of `to_json`."""
-        fields = json.loads(text)
-        return cls(
-            title=fields["title"],
-            columns=tuple(fields["columns"]),
-            rows=tuple(tuple(row) for row in fields["rows"]),
-            notes=tuple(fields["notes"]),
-        )
-
     def __repr__(self) -> str:
         return self.to_console()
 

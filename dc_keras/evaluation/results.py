@@ -183,11 +183,7 @@ class SplitResult:
 
 
 def judge_split(directory: Path, split: str) -> SplitResult:
-    """Returns the results of all models on one split.
-
-    Args:
-        directory: directory of a run, with `predictions/*.parquet`.
-        split: name of the split.
+    """Returns the results of all models on one split of a run.
 
     Raises:
         DataError: if `read_predictions` fails.
@@ -213,12 +209,7 @@ def judge_predictions(predictions: SplitPredictions) -> SplitResult:
 
 
 def participation_table(result: SplitResult, dataset: str) -> Table:
-    """Returns Table II: participation, all models and baselines on one split.
-
-    Args:
-        result: the result of the split.
-        dataset: description of the data, for the title.
-    """
+    """Returns Table II: participation, all models and baselines on one split."""
     notes = (
         f"{describe_pairs(result.predictions)} AP: average precision, mean of the "
         "folds.",

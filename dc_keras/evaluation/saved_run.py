@@ -90,8 +90,7 @@ class SavedRun:
     @property
     def is_synthetic(self) -> bool:
         """Whether the data are simulated."""
-        has_truth = self.config.get("truth_sha256") is not None
-        return has_truth or bool(self.config.get("is_synthetic"))
+        return bool(self.config.get("is_synthetic"))
 
     @cached_property
     def dataset(self) -> str:

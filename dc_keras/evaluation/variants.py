@@ -36,13 +36,7 @@ def list_recipes(
     """Returns the recipes of a run, without duplicates.
 
     Args:
-        models: "all", or some of "deepChallenger" (with the run's options),
-            "videos_only" (without context), "context_only" (without videos),
-            "deepChallenger_paper" (the paper's architecture and loss, the run's batch
-            size and epochs), "paper" (its baselines), "without_frames" (as if there
-            were captions only) and "ablations" (each without one group of context
-            features, or without frames). "all" excludes "ablations" and
-            "without_frames".
+        models: groups of models; see `Experiment.models`.
         model: model options of the run.
         training: training options of the run.
         context: context options of the run.

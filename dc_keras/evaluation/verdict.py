@@ -24,11 +24,7 @@ SPLIT_NAMES = {
 def verdict(result: SplitResult) -> str | None:
     """Returns one or two sentences that compare deepChallenger with other models.
 
-    Args:
-        result: the result of a split.
-
-    Returns:
-        The text; None if deepChallenger or the simple baselines were not evaluated.
+    None if deepChallenger or the simple baselines were not evaluated.
     """
     simple = result.strongest
     if simple is None or DEEP_CHALLENGER not in result.models:
@@ -82,14 +78,10 @@ def _describe_difference(difference: Difference, worse: str, unclear: str) -> st
 
 
 def short_list(result: SplitResult, most: int = 10) -> list[str]:
-    """Returns the models of a short table, the highest average precision first.
+    """Returns at most `most` models, the highest average precision first.
 
     Models are selected in this order: the Bayes-optimal model, deepChallenger and its
     variants, the best baseline of the paper, and simple baselines, the strongest first.
-
-    Args:
-        result: the result of a split.
-        most: maximum number of models.
     """
     order = sorted(result.models, key=result.average_precision, reverse=True)
     simple = [model for model in order if model in SIMPLE_BASELINES]

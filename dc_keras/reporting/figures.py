@@ -20,19 +20,17 @@ from dc_keras.evaluation.rankings import rank_lists
 from dc_keras.evaluation.result_tables import BAYES, DEEP_CHALLENGER, PAPER_TABLE_II
 from dc_keras.evaluation.results import SplitResult
 from dc_keras.evaluation.simple_baselines import SIMPLE_BASELINES
-from dc_keras.reporting.templating import html_label
+from dc_keras.reporting.templating import DOTTED, GREY, html_label
 
 # The points of curves: 0, .01, …, 1.
 GRID = np.linspace(0, 1, 101)
 _LEAST = 1e-9
 # Legible on white and on near-black (contrast above 3 with both).
 _COLOURS = ("#d9480f", "#2b7fd4", "#2f9e44", "#9c5ad6", "#b08900", "#d6336c", "#0c8599")
-_GREY = "#868e96"
 _LABEL_WIDTH = 30
 _CURVE_PX = 340
 _BAR_PX, _MARGIN_PX = 26, 80
 _ROW_PX, _AXIS_PX = 18, 90
-_CHANCE = {"dash": "dot", "color": _GREY, "width": 1.5}
 
 
 @dataclass(frozen=True)
@@ -209,7 +207,7 @@ def precision_recall_figure(result: SplitResult) -> go.Figure:
     figure = _curves(result, lambda m: (GRID, mean_precision(predictions, m)))
     prevalence = result.metrics[result.models[0]]["prevalence"]
     figure.add_scatter(
-        x=[0, 1], y=[prevalence] * 2, mode="lines", name="prevalence", line=_CHANCE
+        x=[0, 1], y=[prevalence] * 2, mode="lines", name="prevalence", line=DOTTED
     )
     _with_axes(figure, "recall", "precision")
     return figure.update_yaxes(rangemode="tozero")
@@ -223,7 +221,7 @@ def gain_figure(result: SplitResult) -> go.Figure:
         return None if gain is None else (GRID, gain)
 
     figure = _curves(result, make)
-    figure.add_scatter(x=[0, 1], y=[0, 1], mode="lines", name="chance", line=_CHANCE)
+    figure.add_scatter(x=[0, 1], y=[0, 1], mode="lines", name="chance", line=DOTTED)
     _with_axes(figure, "share of users", "share of joiners among them")
     return figure.update_xaxes(tickformat=".0%").update_yaxes(tickformat=".0%")
 
@@ -239,7 +237,7 @@ def reliability_figure(result: SplitResult) -> go.Figure:
     shown = [line for line in figure.data if line.visible is True]
     largest = max(max(*line.x, *line.y, 0) for line in shown)
     figure.add_scatter(
-        x=[0, largest], y=[0, largest], mode="lines", name="perfect", line=_CHANCE
+        x=[0, largest], y=[0, largest], mode="lines", name="perfect", line=DOTTED
     )
     return _with_axes(figure, "predicted probability", "share that joined")
 
@@ -269,7 +267,7 @@ def interval_figure(result: SplitResult) -> go.Figure:
                 "symmetric": False,
                 "array": np.maximum(bounds[:, 1] - values, 0).round(5).tolist(),
                 "arrayminus": np.maximum(values - bounds[:, 0], 0).round(5).tolist(),
-                "color": _GREY,
+                "color": GREY,
             },
             showlegend=False,
         )
@@ -279,7 +277,7 @@ def interval_figure(result: SplitResult) -> go.Figure:
         best = round(result.average_precision(BAYES), 5)
         ends.append(best)
         label = {"text": "best possible", "yref": "paper", "y": 1, "yanchor": "bottom"}
-        figure.add_vline(x=best, line=_CHANCE, annotation={**label, "xanchor": "right"})
+        figure.add_vline(x=best, line=DOTTED, annotation={**label, "xanchor": "right"})
     _with_names(figure, "average precision", models, _ROW_PX, _AXIS_PX)
     # Set here, because plotly would make room for the annotation.
     room = 0.03 * (max(ends) - min(ends)) or 0.03
@@ -291,7 +289,7 @@ def _colour(model: str) -> str:
     """Returns the colour of a model among others: ours, learned, or simple."""
     if model.startswith(DEEP_CHALLENGER):
         return _COLOURS[0]
-    return _GREY if model in SIMPLE_BASELINES else _COLOURS[1]
+    return GREY if model in SIMPLE_BASELINES else _COLOURS[1]
 
 
 def challenge_figure(result: SplitResult) -> go.Figure:
@@ -314,7 +312,7 @@ def challenge_figure(result: SplitResult) -> go.Figure:
             name=html_label(model, _LABEL_WIDTH),
             marker={"color": _COLOURS[shown.index(model)]},
         )
-    figure.add_vline(x=1, line=_CHANCE)
+    figure.add_vline(x=1, line=DOTTED)
     _with_names(figure, "times chance", names)
     return figure.update_layout(legend={"traceorder": "reversed"})
 

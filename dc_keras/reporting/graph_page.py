@@ -9,7 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from dc_keras.evaluation.result_tables import Cell, Table
-from dc_keras.reporting.templating import Plot, html_label, render_template
+from dc_keras.reporting.templating import GREY, Plot, html_label, render_template
 from dc_keras.social.graph import Layer
 from dc_keras.social.graph_view import PALETTE, community_colours
 from dc_keras.social.layout import (
@@ -24,7 +24,6 @@ from dc_keras.social.survey import Survey
 MOST_USERS = 2_000
 MOST_COMMUNITIES = 40
 _MOST_EDGES = 10_000
-_GREY = "#868e96"
 _NO_AXIS = {"visible": False, "showgrid": False, "zeroline": False}
 _MOST_ROWS = 30
 _NUM_CENTRAL = 20
@@ -124,7 +123,7 @@ def _draw_edges(layer: Layer, places: np.ndarray) -> go.Scatter:
         hoverinfo="skip",
         showlegend=False,
         opacity=float(np.clip(12 / max(len(rows), 1) ** 0.5, 0.12, 0.6)),
-        line={"color": _GREY, "width": 1},
+        line={"color": GREY, "width": 1},
     )
 
 

@@ -8,17 +8,21 @@ import plotly.graph_objects as go
 import polars as pl
 
 from dc_keras.evaluation.result_tables import Cell, Table
-from dc_keras.reporting.templating import Plot, html_label, render_template
+from dc_keras.reporting.templating import (
+    DOTTED,
+    GREY,
+    Plot,
+    html_label,
+    render_template,
+)
 from dc_keras.social.graph_view import OTHER, PALETTE
-from dc_keras.social.reach_report import METHOD_NAMES, ReachReport
+from dc_keras.social.reach_report import METHOD_NAMES, ReachReport, WhatIf
 
 _MOST_ROWS = 30
 _NUM_LIKELY = 20
 # The number of coloured curves; more colours could not be distinguished.
 _NUM_NAMED = len(PALETTE)
 _HEIGHT_PX = 360
-_GREY = "#868e96"
-_DOTTED = {"dash": "dot", "color": _GREY, "width": 1.5}
 
 
 def render_reach_page(
@@ -40,8 +44,8 @@ def render_reach_page(
         along=_along_table(report),
         forecasts=list(_forecast_plots(report)),
         backtest=_backtest_table(report),
-        what_if=None if report.what_if is None else _what_if_plot(report),
-        likely=None if report.what_if is None else _likely_table(report),
+        what_if=None if report.what_if is None else _what_if_plot(report.what_if),
+        likely=None if report.what_if is None else _likely_table(report.what_if),
     )
 
 
@@ -117,10 +121,7 @@ def _backtest_table(report: ReachReport) -> Table | None:
     )
 
 
-def _what_if_plot(report: ReachReport) -> Plot:
-    what_if = report.what_if
-    if what_if is None:
-        raise ValueError("the report has no forecast from seeds")
+def _what_if_plot(what_if: WhatIf) -> Plot:
     return Plot.of(
         "Cascade from the seeds",
         f"Of {what_if.num_seeds:,} seeds, {what_if.expected_seeds:,.1f} are expected "
@@ -130,10 +131,7 @@ def _what_if_plot(report: ReachReport) -> Plot:
     )
 
 
-def _likely_table(report: ReachReport) -> Table:
-    what_if = report.what_if
-    if what_if is None:
-        raise ValueError("the report has no forecast from seeds")
+def _likely_table(what_if: WhatIf) -> Table:
     rows = what_if.chances().head(_NUM_LIKELY).iter_rows()
     return Table(
         "Users whom the cascade reaches most often",
@@ -180,7 +178,7 @@ def backtest_figure(table: pl.DataFrame, method: str) -> go.Figure:
     ends = [float(min(table["actual"].min(), predicted.min())), 0.0]  # type: ignore[type-var, arg-type]
     ends[1] = float(max(table["actual"].max(), predicted.max()))  # type: ignore[type-var, arg-type]
     figure.add_scatter(
-        x=ends, y=ends, mode="lines", line=_DOTTED, hoverinfo="skip", showlegend=False
+        x=ends, y=ends, mode="lines", line=DOTTED, hoverinfo="skip", showlegend=False
     )
     figure.add_scatter(
         x=table["actual"].to_list(),
@@ -192,7 +190,7 @@ def backtest_figure(table: pl.DataFrame, method: str) -> go.Figure:
             "type": "data",
             "array": (table[f"{method}_high"] - predicted).to_list(),
             "arrayminus": (predicted - table[f"{method}_low"]).to_list(),
-            "color": _GREY,
+            "color": GREY,
             "thickness": 1,
         },
         showlegend=False,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from dc_keras.evaluation.results import SplitResult
 from dc_keras.evaluation.saved_run import SavedRun
 from dc_keras.evaluation.verdict import SPLIT_NAMES, verdict
 from dc_keras.reporting import figures
-from dc_keras.reporting.figures import Candidate, seeding_lists
+from dc_keras.reporting.figures import seeding_lists
 from dc_keras.reporting.templating import Plot, render_template
 from dc_keras.study.dataset_card import CARD_FILE
 
@@ -73,30 +73,6 @@ def _require_posts(run: SavedRun, corpus: Corpus) -> None:
         )
 
 
-@dataclass(frozen=True)
-class Section:
-    """The section of the page on one split.
-
-    Attributes:
-        split: name of the split.
-        title: what it tests, in words.
-        verdict: which model is best, in a sentence; empty where that is not known.
-        tables: tables by kind: `table_2`, `metrics`, `rankings`, `variants`,
-            `challenges`; the last two are optional.
-        plots: plots in the order of the page.
-        seeding_model: model of the rankings.
-        seeding: the first users of each challenge.
-    """
-
-    split: str
-    title: str
-    verdict: str
-    tables: Mapping[str, Table]
-    plots: tuple[Plot, ...]
-    seeding_model: str
-    seeding: Mapping[str, list[Candidate]]
-
-
 def render_page(run: SavedRun, card: str | None = None) -> str:
     """Returns the report as one self-contained HTML page."""
     return render_template(
@@ -111,24 +87,25 @@ def render_page(run: SavedRun, card: str | None = None) -> str:
     )
 
 
-def _section(run: SavedRun, split: str) -> Section:
+def _section(run: SavedRun, split: str) -> dict[str, Any]:
+    """Returns what the page shows of a split."""
     result = run.judgements[split]
     kinds = ("table_2", "metrics", "rankings", "variants", "challenges")
     names = {kind: f"{kind}_{split}" for kind in kinds}
     model = figures.main_models(result)[0]
-    return Section(
-        split=split,
-        title=SPLIT_NAMES.get(split, split),
-        verdict=verdict(result) or "",
-        tables={
+    return {
+        "split": split,
+        "title": SPLIT_NAMES.get(split, split),
+        "verdict": verdict(result),
+        "tables": {
             kind: _without_paper(run, run.tables[name])
             for kind, name in names.items()
             if name in run.tables
         },
-        plots=tuple(_plots(result)),
-        seeding_model=model,
-        seeding=seeding_lists(result.predictions, model, LIST_LENGTH),
-    )
+        "plots": list(_plots(result)),
+        "seeding_model": model,
+        "seeding": seeding_lists(result.predictions, model, LIST_LENGTH),
+    }
 
 
 def _without_paper(run: SavedRun, table: Table) -> Table:

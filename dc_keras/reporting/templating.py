@@ -19,39 +19,8 @@ from dc_keras.evaluation.result_tables import Table, cell_text
 from dc_keras.version import __version__
 
 _TEMPLATES = Path(__file__).parent / "templates"
-
-
-@dataclass(frozen=True)
-class LegendEntry:
-    """A trace in the legend, which shows and hides it.
-
-    Attributes:
-        trace: position of the trace.
-        name: its name, unescaped.
-        colour: its colour.
-        line: CSS style of its line: "solid", "dashed" or "dotted".
-        is_shown: whether it is visible at first.
-    """
-
-    trace: int
-    name: str
-    colour: str
-    line: str
-    is_shown: bool
-
-    @classmethod
-    def of(cls, number: int, trace: Any) -> LegendEntry:
-        """Reads the entry of a trace, whose name is HTML."""
-        colour, dash = trace.marker.color, "solid"
-        if trace.type == "scatter" and "lines" in trace.mode:
-            colour, dash = trace.line.color or trace.fillcolor, trace.line.dash
-        return cls(
-            number,
-            html.unescape(trace.name.replace("<br>", " ")),
-            colour,
-            {"dot": "dotted", "dash": "dashed"}.get(str(dash), "solid"),
-            trace.visible != "legendonly",
-        )
+GREY = "#868e96"
+DOTTED = {"dash": "dot", "color": GREY, "width": 1.5}
 
 
 @dataclass(frozen=True)
@@ -63,14 +32,16 @@ class Plot:
         caption: what it shows.
         figure: the figure as JSON values.
         is_wide: whether it takes the whole width of the page.
-        legend: the named traces, which the page lists below the figure.
+        legend: the named traces, which the page lists below the figure: position of the
+            `trace`, unescaped `name`, `colour`, CSS style of its `line`, and whether it
+            `is_shown` at first.
     """
 
     title: str
     caption: str
     figure: Mapping[str, Any]
     is_wide: bool
-    legend: tuple[LegendEntry, ...]
+    legend: tuple[Mapping[str, Any], ...]
 
     @classmethod
     def of(
@@ -78,7 +49,7 @@ class Plot:
     ) -> Plot:
         """Moves the legend of a figure to the page, where names are not cut off."""
         entries = [
-            LegendEntry.of(number, trace)
+            _legend_entry(number, trace)
             for number, trace in enumerate(figure.data)
             if trace.name and trace.showlegend is not False
         ]
@@ -87,6 +58,20 @@ class Plot:
         figure.update_layout(showlegend=False)
         plain: dict[str, Any] = json.loads(figure.to_json())
         return cls(title, caption, plain, is_wide, tuple(entries))
+
+
+def _legend_entry(number: int, trace: Any) -> dict[str, Any]:
+    """Returns the entry of a trace, whose name is HTML."""
+    colour, dash = trace.marker.color, "solid"
+    if trace.type == "scatter" and "lines" in trace.mode:
+        colour, dash = trace.line.color or trace.fillcolor, trace.line.dash
+    return {
+        "trace": number,
+        "name": html.unescape(trace.name.replace("<br>", " ")),
+        "colour": colour,
+        "line": {"dot": "dotted", "dash": "dashed"}.get(str(dash), "solid"),
+        "is_shown": trace.visible != "legendonly",
+    }
 
 
 def html_label(name: str, width: int = 60) -> str:

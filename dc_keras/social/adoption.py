@@ -9,7 +9,6 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
-from dc_keras.errors import DataError
 from dc_keras.social.graph import Layer
 from dc_keras.study.resolution import find_joins
 from dc_keras.study.study import Study
@@ -30,15 +29,6 @@ class Adoption:
     rows: np.ndarray
     times: np.ndarray
 
-    def __post_init__(self) -> None:
-        if self.rows.shape != self.times.shape or len(np.unique(self.rows)) < len(
-            self.rows
-        ):
-            raise DataError(
-                "adopters must be distinct and have one time each. Received: "
-                f"rows={self.rows.shape}, times={self.times.shape}"
-            )
-
     def in_order(self) -> np.ndarray:
         """Returns the rows sorted by time, then by row."""
         order: np.ndarray = self.rows[np.lexsort((self.rows, self.times))]
@@ -55,6 +45,7 @@ class AlongEdges:
     """The result of a permutation test for adoption along edges.
 
     Attributes:
+        num_edges: number of edges of the layer.
         share: share of adopters with an edge to an earlier adopter, in [0, 1].
         expected: mean share with the times shuffled among the adopters.
         p_value: (1 + b) / (1 + n), where b of n shuffles have at least this share
@@ -63,6 +54,7 @@ class AlongEdges:
         num_shuffles: n, the number of shuffles.
     """
 
+    num_edges: int
     share: float
     expected: float
     p_value: float
@@ -73,15 +65,9 @@ class AlongEdges:
 def find_adoptions(
     study: Study, videos: pl.DataFrame, users: Sequence[str]
 ) -> dict[str, Adoption]:
-    """Returns the adopters of each challenge of a Study.
+    """Returns the adopters of each challenge of a Study, by name, also empty ones.
 
-    Args:
-        study: the Study with the challenges.
-        videos: the posts of a corpus; posts without a time are ignored.
-        users: users of the graph, sorted.
-
-    Returns:
-        Adoptions by name, in the order of the Study, including empty ones.
+    Posts without a time are ignored. `users` are those of the graph, sorted.
     """
     known = pl.Series("user_id", users, dtype=pl.String)
     posts = videos.select("video_id", "user_id", "create_time").drop_nulls()
@@ -134,18 +120,10 @@ def measure_along_edges(
 
     Args:
         layer: the edges; their direction and weight are ignored.
-        adoption: the adopters.
+        adoption: the adopters, at least one.
         num_shuffles: number of shuffles, above 0.
         seed: seed of the shuffles.
-
-    Raises:
-        DataError: there is no adopter, or `num_shuffles` is under 1.
     """
-    if num_shuffles < 1 or not len(adoption.rows):
-        raise DataError(
-            "the test needs at least one adopter and one shuffle. Received: "
-            f"adopters={len(adoption.rows)}, num_shuffles={num_shuffles}"
-        )
     order = np.argsort(adoption.rows)
     rows, times = adoption.rows[order], adoption.times[order]
     among = sparse.coo_array(layer.undirected().weights[rows][:, rows])
@@ -160,6 +138,7 @@ def measure_along_edges(
     # The tolerance allows for rounding of equal shares.
     as_large = int((shuffled >= share - 1e-12).sum())
     return AlongEdges(
+        layer.num_edges,
         share,
         float(shuffled.mean()),
         (1 + as_large) / (1 + num_shuffles),

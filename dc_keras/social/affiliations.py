@@ -13,6 +13,8 @@ from dc_keras.corpus.records import is_original_sound, normalize_hashtag
 from dc_keras.corpus.store import Corpus
 from dc_keras.errors import DataError
 from dc_keras.study.challenge import Challenge
+from dc_keras.study.resolution import named_joins
+from dc_keras.study.study import Study
 
 KINDS = (
     *("hashtag", "sound", "effect", "challenge"),
@@ -74,8 +76,6 @@ class AffiliationRule:
     Attributes:
         stop_tags: hashtags to ignore, in addition to `STOP_TAGS`.
         keep_stop_tags: whether `STOP_TAGS` are not ignored.
-        keep_original_sounds: whether sounds titled "original sound", in any language,
-            count; half of all users share this title.
         start: start of the period of posts, UTC seconds, inclusive; None for all.
         end: end of the period, UTC seconds, exclusive; None for all. With `start` or
             `end`, posts without a time are ignored.
@@ -86,7 +86,6 @@ class AffiliationRule:
 
     stop_tags: tuple[str, ...] = ()
     keep_stop_tags: bool = False
-    keep_original_sounds: bool = False
     start: int | None = None
     end: int | None = None
     min_participation: int = 1
@@ -105,17 +104,11 @@ def find_moments(
 ) -> pl.DataFrame:
     """Returns every use of a thing of one kind by a user.
 
-    Args:
-        corpus: the corpus with the posts and edges.
-        kind: one of `KINDS`.
-        rule: the posts and things that count.
-        challenges: challenges of a Study, for the kind "challenge".
-
     Returns:
         `user_id`, `thing` and `time`, UTC seconds or null, one row per use.
 
     Raises:
-        DataError: `kind` is unknown, or "challenge" without challenges.
+        DataError: the kind is "challenge", and there are no challenges.
     """
     if kind.startswith("suggested-"):
         rows = _suggested(corpus.edges, kind.removeprefix("suggested-"))
@@ -123,7 +116,7 @@ def find_moments(
         rows = _find_in_posts(_in_window(corpus.videos, rule), kind, challenges)
     if kind.endswith("hashtag"):
         rows = _without_stopped(rows, rule)
-    if kind.endswith("sound") and not rule.keep_original_sounds:
+    if kind.endswith("sound"):
         rows = _without_own_sounds(rows, "title")
     rows = rows.drop_nulls("thing").select("user_id", "thing", "time")
     if rule.min_participation > 1:
@@ -132,23 +125,16 @@ def find_moments(
     return rows
 
 
-def find_names(
-    corpus: Corpus, rule: AffiliationRule = AffiliationRule()
-) -> Affiliations:
-    """Returns affiliations with readable names, for the naming of communities.
+def find_names(corpus: Corpus) -> Affiliations:
+    """Returns hashtags as "#tag" and sounds as "♫ title", to name communities.
 
-    Returns:
-        Affiliations with hashtags as "#tag" and sounds as "♫ title", without original
-        sounds and sounds without a title.
+    Original sounds and sounds without a title are left out.
     """
-    videos = _in_window(corpus.videos, rule)
-    tags = _without_stopped(_explode(videos, "hashtags"), rule)
-    title = pl.col("music_title").alias("thing")
-    titles = videos.select("user_id", pl.col("create_time").alias("time"), title)
-    titles = titles.drop_nulls("thing")
+    tags = find_moments(corpus, "hashtag")
+    titles = corpus.videos.select("user_id", thing="music_title").drop_nulls("thing")
     titles = _without_own_sounds(titles, "thing")
     named = [
-        rows.with_columns((pl.lit(mark) + pl.col("thing")).alias("thing"))
+        rows.select("user_id", thing=pl.lit(mark) + pl.col("thing"))
         for mark, rows in (("#", tags), ("♫ ", titles))
     ]
     return count_affiliations("name", corpus.users["user_id"], pl.concat(named))
@@ -175,10 +161,7 @@ def count_affiliations(
 ) -> Affiliations:
     """Counts the uses of each thing by each user.
 
-    Args:
-        kind: name of the kind.
-        users: ids of all users.
-        rows: `user_id` and `thing`, one row per use; rows of other users are ignored.
+    `rows` has `user_id` and `thing`, one row per use; other users are ignored.
     """
     user_ids = sorted(set(users))
     known = pl.Series(user_ids, dtype=pl.String)
@@ -205,7 +188,7 @@ def _without_stopped(rows: pl.DataFrame, rule: AffiliationRule) -> pl.DataFrame:
 
 
 def _without_own_sounds(rows: pl.DataFrame, column: str) -> pl.DataFrame:
-    """Returns the rows without titles of original sounds."""
+    """Returns the rows without titles of original sounds, which half of users share."""
     titles = rows[column].unique().drop_nulls()
     own = titles.filter(titles.map_elements(is_original_sound, pl.Boolean))
     return rows.filter(~pl.col(column).is_in(own.implode()).fill_null(False))
@@ -222,24 +205,11 @@ def _find_in_posts(
     if kind == "sound":
         name = pl.coalesce("music_id", "music_title").alias("thing")
         return videos.select(user, time, name, pl.col("music_title").alias("title"))
-    if kind != "challenge":
-        raise DataError(
-            f"kind must be one of {', '.join(KINDS)}. Received: kind={kind}"
-        )
     if not challenges:
         raise DataError("co-challenge edges need the challenges of a Study")
-    rows = []
-    for challenge in challenges:
-        tags, sounds = (
-            pl.Series(list(names), dtype=pl.String)
-            for names in (challenge.hashtags, challenge.sounds)
-        )
-        has_tag = pl.col("hashtags").list.set_intersection(tags.implode())
-        is_in = has_tag.list.len() > 0
-        is_in |= pl.col("music_id").is_in(sounds.implode()).fill_null(False)
-        name = pl.lit(challenge.name).alias("thing")
-        rows.append(videos.filter(is_in).select(user, time, name))
-    return pl.concat(rows)
+    joins = named_joins(Study("graph", tuple(challenges)), videos)
+    posts = videos.select("video_id", user, time)
+    return joins.rename({"challenge": "thing"}).join(posts, on="video_id")
 
 
 def _explode(videos: pl.DataFrame, column: str) -> pl.DataFrame:

@@ -60,9 +60,6 @@ def keep_backbone(layer: Layer, method: str, alpha: float) -> Layer:
         method: one of `METHODS`.
         alpha: significance level, in (0, 1]; 1 keeps all edges.
 
-    Returns:
-        The layer, with `significance`.
-
     Raises:
         DataError: `method` is unknown, or `alpha` is out of range.
     """
@@ -76,8 +73,7 @@ def keep_backbone(layer: Layer, method: str, alpha: float) -> Layer:
     backbone = to_canonical(
         sparse.csr_array((weights.data[kept], place), weights.shape)
     )
-    times = None if layer.times is None else layer.times[:, kept]
-    return replace(layer, weights=backbone, significance=chance[kept], times=times)
+    return replace(layer, weights=backbone)
 
 
 def _disparity(

@@ -98,11 +98,7 @@ def build_past_challenge(
     adoption: Adoption,
     num_seeds: int,
 ) -> PastChallenge:
-    """Returns a challenge with the edges before its last seed's post.
-
-    Raises:
-        DataError: as for `build_graph`.
-    """
+    """Returns a challenge with the edges before its last seed's post."""
     time = _time_of(adoption, num_seeds)
     layer = build_layer_before(corpus, study, plan, name, time)
     return PastChallenge(name, layer, adoption, num_seeds)
@@ -118,12 +114,9 @@ def build_layer_before(
     Args:
         corpus: the corpus.
         study: the Study with the challenge; "co-challenge" uses the other challenges.
-        plan: plan of the graph; its end is limited to `time`.
+        plan: plan of the graph, whose layers are summed.
         name: name of the challenge.
         time: end of the period, UTC seconds.
-
-    Returns:
-        The sum of all layers of the plan (`SocialGraph.combined`).
     """
     [column] = [c for c, known in enumerate(study.challenges) if known.name == name]
     joins = find_joins(study, corpus.videos).filter(pl.col("challenge") == column)
@@ -131,7 +124,7 @@ def build_layer_before(
     end = time if plan.end is None else min(plan.end, time)
     before = corpus.without_videos(joins["video_id"])
     of_before = replace(plan, end=end)
-    return build_graph(before, of_before, others, with_times=False).combined()
+    return build_graph(before, of_before, others).combined()
 
 
 def _time_of(adoption: Adoption, number: int) -> int:

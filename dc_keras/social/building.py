@@ -24,7 +24,6 @@ from dc_keras.social.backbone import keep_backbone
 from dc_keras.social.coactivity import build_coactivity_layer
 from dc_keras.social.graph import Layer, SocialGraph, to_canonical
 from dc_keras.social.sharing import DEFAULT_MAX_BYTES, build_shared_layer
-from dc_keras.social.tie_times import add_edge_times
 from dc_keras.study.challenge import Challenge
 
 KINDS = ("mention", "duet", "stitch", "reply", "follow", "suggested")
@@ -53,14 +52,7 @@ def build_interaction_layer(
         end: end of the period, UTC seconds, exclusive; None for all. With `start` or
             `end`, edges without a time, as many follows and suggestions are, are
             ignored.
-
-    Raises:
-        DataError: `kind` is unknown.
     """
-    if kind not in KINDS:
-        raise DataError(
-            f"kind must be one of {', '.join(KINDS)}. Received: kind={kind}"
-        )
     edges = edges.filter((pl.col("kind") == kind) & (pl.col("target_type") == "user"))
     if start is not None:
         edges = edges.filter(pl.col("time") >= start)
@@ -76,23 +68,7 @@ def build_interaction_layer(
     )
     shape = (len(users), len(users))
     weights = sparse.coo_array((np.ones(edges.height), place), shape)
-    canonical_weights = to_canonical(weights.tocsr())
-    times = _times_of(edges["time"], place, canonical_weights)
-    return Layer(kind, canonical_weights, is_directed=True, times=times)
-
-
-def _times_of(
-    time: pl.Series, place: tuple[np.ndarray, ...], weights: sparse.csr_array
-) -> np.ndarray:
-    """Returns the first and last times of edges, as for `Layer.times`."""
-    pairs = pl.DataFrame({"row": place[0], "column": place[1], "time": time})
-    groups = pairs.filter(pl.col("row") != pl.col("column")).group_by("row", "column")
-    # Sorted by row and column, the order of a matrix in canonical form.
-    spans = groups.agg(
-        pl.col("time").min().alias("first"), pl.col("time").max().alias("last")
-    ).sort("row", "column")
-    times = spans.select(pl.col("first", "last").cast(pl.Float64)).to_numpy().T
-    return times.reshape(2, weights.nnz)
+    return Layer(kind, to_canonical(weights.tocsr()), is_directed=True)
 
 
 @dataclass(frozen=True)
@@ -184,27 +160,18 @@ def build_graph(
     corpus: Corpus,
     plan: GraphPlan,
     challenges: Collection[Challenge] = (),
-    *,
-    with_times: bool = True,
 ) -> SocialGraph:
     """Builds the graph of all users of a corpus.
 
-    Args:
-        corpus: the corpus.
-        plan: the layers and their weights.
-        challenges: challenges of a Study, for "co-challenge".
-        with_times: whether to compute the times of edges by shared things; this takes
-            as long as computing the edges.
-
     Raises:
-        DataError: as for `build_shared_layer`, `build_coactivity_layer` and
-            `find_moments`.
+        DataError: a layer would exceed the memory limit of the plan, or "co-challenge"
+            has no challenges.
     """
     users = tuple(sorted(corpus.users["user_id"]))
     directed = [name for name in plan.layers if name in KINDS]
     edges = all_edges(corpus) if directed else None
     layers = (
-        _build_co_layer(corpus, name, plan, challenges, with_times)
+        _build_co_layer(corpus, name, plan, challenges)
         if edges is None or name not in directed
         else build_interaction_layer(edges, name, users, start=plan.start, end=plan.end)
         for name in plan.layers
@@ -219,7 +186,6 @@ def _build_co_layer(
     name: str,
     plan: GraphPlan,
     challenges: Collection[Challenge],
-    with_times: bool,
 ) -> Layer:
     kind = name.removeprefix("co-")
     moments = find_moments(corpus, kind, plan, challenges)
@@ -235,12 +201,9 @@ def _build_co_layer(
             top_k=top_k,
             max_bytes=max_bytes,
         )
-    layer = build_shared_layer(
+    return build_shared_layer(
         supported, plan.weighting, top_k=top_k, max_bytes=max_bytes
     )
-    if with_times:
-        layer = add_edge_times(layer, moments, supported)
-    return layer
 
 
 def iter_snapshots(
@@ -254,18 +217,12 @@ def iter_snapshots(
     Args:
         corpus: the corpus.
         plan: plan of each graph; its `start` and `end` limit the whole range.
-        period_s: length of a period in seconds, above 0; periods begin at multiples of
-            it.
+        period_s: length of a period in seconds; periods begin at multiples of it.
         challenges: challenges of a Study, for "co-challenge".
 
     Yields:
         The start, UTC seconds, and the graph of each period, including empty ones.
-
-    Raises:
-        DataError: `period_s` is not above 0; see also `build_graph`.
     """
-    if period_s <= 0:
-        raise DataError(f"a period must be above 0 s. Received: period_s={period_s}")
     times = corpus.videos["create_time"].drop_nulls().to_numpy()
     if plan.start is not None:
         times = times[times >= plan.start]
@@ -276,4 +233,4 @@ def iter_snapshots(
     first, last = (int(t) // period_s * period_s for t in (times.min(), times.max()))
     for start in range(first, last + 1, period_s):
         of_period = replace(plan, start=start, end=start + period_s)
-        yield start, build_graph(corpus, of_period, challenges, with_times=False)
+        yield start, build_graph(corpus, of_period, challenges)

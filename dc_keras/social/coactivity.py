@@ -22,7 +22,6 @@ from dc_keras.social.sharing import (
     thing_sets,
     thing_vectors,
 )
-from dc_keras.social.tie_times import mirror_times
 
 # Memory of a pair while pairs are counted: users, thing, time, and the copies.
 _BYTES_PER_PAIR = 80
@@ -58,16 +57,11 @@ def build_coactivity_layer(
         top_k: number of strongest edges kept per user, at least 1; None keeps all.
         max_bytes: memory limit of the pairs of posts, 80 bytes each.
 
-    Returns:
-        The layer with its times: an edge is observed at the later post of a pair.
-
     Raises:
-        DataError: `weighting` is unknown, `within_s` or `top_k` is out of range, or the
-            pairs exceed `max_bytes`.
+        DataError: `weighting` is unknown, `top_k` is out of range, or the pairs exceed
+            `max_bytes`.
     """
     check_weighting(weighting, top_k)
-    if within_s < 0:
-        raise DataError(f"within_s must be at least 0. Received: within_s={within_s}")
     posts, later = _sorted_posts(moments, affiliations, within_s)
     size = _BYTES_PER_PAIR * int(later.sum())
     if size > max_bytes:
@@ -93,16 +87,7 @@ def build_coactivity_layer(
         both = (sizes[edges.row] + sizes[edges.col]).astype(float)
         upper.data /= both - upper.data if weighting == "jaccard" else both / 2
     weights = keep_strongest_edges(upper + upper.T, top_k)
-    spans = pairs.group_by("low", "high").agg(
-        pl.col("first").min().cast(pl.Float64), pl.col("last").max().cast(pl.Float64)
-    )
-    times = mirror_times(
-        weights,
-        spans["low"].to_numpy(),
-        spans["high"].to_numpy(),
-        spans.select("first", "last").to_numpy().T,
-    )
-    return Layer(f"co-{affiliations.kind}", weights, times=times)
+    return Layer(f"co-{affiliations.kind}", weights)
 
 
 def _sorted_posts(
@@ -128,11 +113,9 @@ def _sorted_posts(
 
 
 def _find_pairs(posts: pl.DataFrame, later: np.ndarray) -> pl.DataFrame:
-    """Returns each thing that two users share within the window, once per pair.
+    """Returns `low` and `high`, rows of two users, and a `thing` that they share.
 
-    Returns:
-        `low` and `high`, rows of the users; `thing`; and `first` and `last`, the times
-        of the later posts; sorted.
+    Each thing that they share within the window is listed once, sorted.
     """
     earlier = np.repeat(np.arange(posts.height), later)
     begins = np.repeat(np.cumsum(later) - later, later)
@@ -144,11 +127,9 @@ def _find_pairs(posts: pl.DataFrame, later: np.ndarray) -> pl.DataFrame:
                 "low": np.minimum(users[earlier], users[second]),
                 "high": np.maximum(users[earlier], users[second]),
                 "thing": posts["thing"].gather(earlier),
-                "time": posts["time"].gather(second),
             }
         )
         .filter(pl.col("low") < pl.col("high"))
-        .group_by("low", "high", "thing")
-        .agg(first=pl.col("time").min(), last=pl.col("time").max())
+        .unique()
         .sort("low", "high", "thing")
     )

@@ -96,15 +96,11 @@ def measure_stability(
     increase the agreement.
 
     Raises:
-        DataError: there are fewer than two runs, or as for `find_communities`.
+        DataError: the resolution is out of range.
     """
     from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
     _check(resolution)
-    if num_runs < 2:
-        raise DataError(
-            f"stability must have at least two runs. Received: num_runs={num_runs}"
-        )
     connected = layer.undirected()
     graph, has_edges = to_igraph(connected), np.diff(connected.weights.indptr) > 0
     runs = [

@@ -6,8 +6,8 @@ sparse matrix.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -27,19 +27,11 @@ class Layer:
             no duplicates, no zeros, empty diagonal. Symmetric unless `is_directed`.
         is_directed: whether an edge leads from its row to its column; otherwise it is
             stored in both directions.
-        significance: p-value of each edge's weight under the null model of the
-            backbone, in the order of `weights.data`, in [0, 1]; None without a
-            backbone.
-        times: times at which each edge was first and last observed, UTC seconds,
-            float64 (2, num_stored), in the order of `weights.data`; NaN if unknown.
-            None if they were not computed.
     """
 
     name: str
     weights: sparse.csr_array
     is_directed: bool = False
-    significance: np.ndarray | None = None
-    times: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         weights = self.weights
@@ -58,15 +50,6 @@ class Layer:
                 "a layer without direction must be symmetric. "
                 f"Received: layer={self.name}"
             )
-        # NaN compares as false, so unknown times pass.
-        if self.times is not None and (
-            self.times.shape != (2, weights.nnz)
-            or (self.times[0] > self.times[1]).any()
-        ):
-            raise DataError(
-                "a layer must have a first and a last time of each edge. Received: "
-                f"layer={self.name}, times={self.times.shape}, edges={weights.nnz}"
-            )
 
     @property
     def num_edges(self) -> int:
@@ -78,27 +61,7 @@ class Layer:
         """Returns the layer with both directions of each edge summed."""
         if not self.is_directed:
             return self
-        weights = to_canonical(self.weights + self.weights.T)
-        return Layer(self.name, weights, times=combine_edge_times(weights, [self]))
-
-    def times_at(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        """Returns the first and last times of edges, float64 (2, num_pairs).
-
-        Args:
-            rows: rows of the edges, int (num_pairs,).
-            columns: columns of the edges, int (num_pairs,).
-
-        Returns:
-            UTC seconds; NaN if the edge does not exist or its times are unknown.
-        """
-        times = np.full((2, len(rows)), np.nan)
-        if self.times is None or not self.weights.nnz or not len(rows):
-            return times
-        number = self.weights.copy()
-        number.data = np.arange(1.0, number.nnz + 1)
-        at = np.asarray(number[rows, columns]).ravel().astype(np.int64) - 1
-        times[:, at >= 0] = self.times[:, at[at >= 0]]
-        return times
+        return Layer(self.name, to_canonical(self.weights + self.weights.T))
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +71,7 @@ class SocialGraph:
     Attributes:
         users: keyed pseudonyms, sorted; row and column i of every layer is `users[i]`.
         layers: the layers, with distinct names.
-        spells: periods in which each edge existed (`tie_times.find_spells`); None if
+        spells: periods in which each edge existed (`spells.find_spells`); None if
             they were not computed.
     """
 
@@ -159,8 +122,7 @@ class SocialGraph:
         for layer in layers:
             weights = layer.weights
             total += weights + weights.T if layer.is_directed else weights
-        weights = to_canonical(total)
-        return Layer("combined", weights, times=combine_edge_times(weights, layers))
+        return Layer("combined", to_canonical(total))
 
     def part(self, users: Iterable[str]) -> SocialGraph:
         """Returns the subgraph of users."""
@@ -170,48 +132,11 @@ class SocialGraph:
         if spells is not None:
             ends = [pl.col(end).is_in(kept) for end in ("source", "target")]
             spells = spells.filter(*ends)
-        layers = tuple(_part_of(layer, rows) for layer in self.layers)
+        layers = tuple(
+            replace(layer, weights=to_canonical(layer.weights[rows][:, rows]))
+            for layer in self.layers
+        )
         return SocialGraph(kept, layers, spells)
-
-
-def _part_of(layer: Layer, rows: list[int]) -> Layer:
-    weights = to_canonical(layer.weights[rows][:, rows])
-    chance = layer.significance
-    if chance is not None:
-        by_edge = layer.weights.copy()
-        by_edge.data = chance + 1.0  # a chance of 0 would be a missing edge
-        chance = to_canonical(by_edge[rows][:, rows]).data - 1.0
-    times = None
-    if layer.times is not None:
-        edges, whole = weights.tocoo(), np.array(rows, np.int64)
-        times = layer.times_at(whole[edges.row], whole[edges.col])
-    return Layer(layer.name, weights, layer.is_directed, chance, times)
-
-
-def combine_edge_times(
-    weights: sparse.csr_array, layers: Sequence[Layer]
-) -> np.ndarray | None:
-    """Returns the first and last times of undirected edges over several layers.
-
-    Args:
-        weights: weights of the undirected layer, symmetric and canonical.
-        layers: the layers; a directed edge counts in both directions.
-
-    Returns:
-        As for `Layer.times`; None if no layer has times.
-    """
-    layers = [layer for layer in layers if layer.times is not None]
-    if not layers:
-        return None
-    edges = weights.tocoo()
-    found = []
-    for layer in layers:
-        found.append(layer.times_at(edges.row, edges.col))
-        if layer.is_directed:
-            found.append(layer.times_at(edges.col, edges.row))
-    first = np.fmin.reduce([times[0] for times in found])
-    last = np.fmax.reduce([times[1] for times in found])
-    return np.stack([first, last])
 
 
 def to_canonical(weights: sparse.sparray) -> sparse.csr_array:

@@ -33,7 +33,6 @@ except ImportError as error:
 
 # Characters that XML 1.0 does not allow.
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_SPELL = ("first", "last")
 # Names with a special meaning in networkx.
 _RESERVED = {"id", "label", "viz", "start", "end"} | {"pid", "parents"}
 _RESERVED |= {"spells", "slices"}
@@ -54,14 +53,8 @@ def write_graph(
         The files, in the order of the formats.
 
     Raises:
-        DataError: a format is unknown, or ids differ only in characters that cannot be
-            written.
+        DataError: ids differ only in characters that cannot be written.
     """
-    formats = tuple(formats)
-    if unknown := sorted(set(formats) - set(FORMATS)):
-        raise DataError(
-            f"formats must be of {', '.join(FORMATS)}. Received: {', '.join(unknown)}"
-        )
     view = _cleaned(view)
     directory.mkdir(parents=True, exist_ok=True)
     written = []
@@ -104,11 +97,8 @@ def _gexf(view: GraphView) -> Iterator[tuple[str, str]]:
             node["viz"] = shape
     spells = _spells(view)
     for source, target, edge in graph.edges(data=True):
-        times = [edge.pop(name) for name in _SPELL if name in edge]
         if (source, target) in spells:
             edge["spells"] = spells[source, target]
-        elif times:
-            edge["start"], edge["end"] = map(_day, times)
     writer = GEXFWriter(graph, version="1.3")
     # networkx writes the current day, but equal graphs must give equal files.
     meta = writer.xml.find("meta")

@@ -6,7 +6,6 @@ graphs are drawn instead, as discs with the weights between them.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from dc_keras.social.layout import (
     strongest_edges,
 )
 from dc_keras.social.model_scores import mean_probabilities, probability_colours
+from tfrecords.progress import replacing
 
 try:
     import matplotlib as mpl
@@ -112,25 +112,14 @@ def write_pictures(
     """Writes a figure in formats of `PICTURES`; each file is written atomically.
 
     Equal figures give equal bytes.
-
-    Raises:
-        DataError: a format is unknown.
     """
-    if unknown := sorted(set(formats) - set(PICTURES)):
-        raise DataError(
-            f"pictures must be of {', '.join(PICTURES)}. Received: {', '.join(unknown)}"
-        )
     directory.mkdir(parents=True, exist_ok=True)
     written = []
     for name in formats:
         path = directory / f"{stem}.{name}"
         undated = {"Date": None} if name == "svg" else {"Software": None}
-        content = io.BytesIO()
-        with mpl.rc_context(_STYLE):
-            figure.savefig(content, format=name, dpi=160, metadata=undated)
-        temporary = path.with_name(f".{path.name}.tmp")
-        temporary.write_bytes(content.getvalue())
-        temporary.replace(path)
+        with mpl.rc_context(_STYLE), replacing(path) as temporary:
+            figure.savefig(temporary, format=name, dpi=160, metadata=undated)
         written.append(path)
     return written
 

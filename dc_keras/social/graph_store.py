@@ -2,7 +2,7 @@
 
     GRAPH/graph.json              the plan, counts and provenance
     GRAPH/users.parquet           user_id, one row per user
-    GRAPH/layers/NAME.npz         weights, CSR; significance and times of edges
+    GRAPH/layers/NAME.npz         weights, CSR
     GRAPH/spells.parquet          layer, source, target, start, end; optional
     GRAPH/SHA256SUMS              checksums of these files
 
@@ -16,7 +16,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 from scipy import sparse
 
@@ -51,17 +50,8 @@ def _write_graph(
         write_table(files.path(SPELLS_FILE), graph.spells)
     layers = []
     for layer in graph.layers:
-        weights = layer.weights
-        arrays = {
-            "data": weights.data,
-            "indices": weights.indices,
-            "indptr": weights.indptr,
-        }
-        if layer.significance is not None:
-            arrays["significance"] = layer.significance
-        if layer.times is not None:
-            arrays["times"] = layer.times
-        np.savez(files.path(f"{_LAYERS}/{layer.name}.npz"), **arrays)
+        path = files.path(f"{_LAYERS}/{layer.name}.npz")
+        sparse.save_npz(path, layer.weights, compressed=False)
         layers.append(
             {
                 "name": layer.name,
@@ -89,19 +79,15 @@ def read_graph(directory: Path) -> tuple[SocialGraph, dict[str, Any]]:
         info = json.loads((directory / INFO_FILE).read_text(encoding="utf-8"))
         users = tuple(pl.read_parquet(directory / USERS_FILE)["user_id"])
         layers = tuple(
-            _read_layer(directory, layer, len(users)) for layer in info["layers"]
+            Layer(
+                layer["name"],
+                sparse.load_npz(directory / _LAYERS / f"{layer['name']}.npz"),
+                layer["is_directed"],
+            )
+            for layer in info["layers"]
         )
         spells = None
         if (directory / SPELLS_FILE).exists():
             spells = pl.read_parquet(directory / SPELLS_FILE)
         graph = SocialGraph(users, layers, spells)
     return graph, info
-
-
-def _read_layer(directory: Path, layer: Mapping[str, Any], num_users: int) -> Layer:
-    path = directory / _LAYERS / f"{layer['name']}.npz"
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-        parts = (arrays["data"], arrays["indices"], arrays["indptr"])
-        weights = sparse.csr_array(parts, (num_users, num_users))
-        chance, times = (arrays.get(name, None) for name in ("significance", "times"))
-    return Layer(layer["name"], weights, layer["is_directed"], chance, times)

@@ -9,7 +9,7 @@ import polars as pl
 from scipy import sparse
 
 from dc_keras.errors import DataError
-from dc_keras.social.affiliations import Affiliations, encode_moments
+from dc_keras.social.affiliations import Affiliations
 from dc_keras.social.graph import Layer, SocialGraph
 
 # The colours of Okabe and Ito (2008) without black, and three of Tol's muted colours
@@ -47,9 +47,8 @@ class GraphView:
 
     Attributes:
         users: one row per user: `user_id` and any attributes.
-        edges: one row per edge: `source` and `target`, ids of users; `weight`; any
-            further attributes, such as the weight in each layer; and, if known, `first`
-            and `last`, the times at which the edge was observed, UTC seconds.
+        edges: one row per edge: `source` and `target`, ids of users; `weight`; and any
+            further attributes, such as the weight in each layer.
         is_directed: whether edges lead from source to target.
         positions: positions of users, float64 (num_users, 2); None without a layout.
         colours: colour of each user, #RRGGBB; None for one colour.
@@ -67,15 +66,6 @@ class GraphView:
     sizes: np.ndarray | None = None
     spells: pl.DataFrame | None = None
 
-    def __post_init__(self) -> None:
-        columns = (self.positions, self.colours, self.sizes)
-        lengths = [len(values) for values in columns if values is not None]
-        if any(length != self.users.height for length in lengths):
-            raise DataError(
-                "positions, colours and sizes must have one entry per user. Received: "
-                f"users={self.users.height}, lengths={lengths}"
-            )
-
 
 def edge_table(graph: SocialGraph, layer: Layer) -> pl.DataFrame:
     """Returns the edges of a layer with their weights in each layer of the graph.
@@ -86,61 +76,42 @@ def edge_table(graph: SocialGraph, layer: Layer) -> pl.DataFrame:
             from its lower row.
 
     Returns:
-        `source`, `target`, `weight`, `significance` if the layer has it, a column of
-        weights for each other layer of the graph (null without such an edge), and
-        `first` and `last`, UTC seconds, if known; sorted by source and target.
+        `source`, `target`, `weight`, and a column of weights for each other layer of
+        the graph (null without such an edge); sorted by source and target.
     """
     weights = layer.weights if layer.is_directed else sparse.triu(layer.weights, k=1)
     edges = weights.tocoo()
     users = np.array(graph.users, dtype=object)
-    columns = {
-        "source": pl.Series(users[edges.row], dtype=pl.String),
-        "target": pl.Series(users[edges.col], dtype=pl.String),
-        "weight": edges.data,
-    }
-    if layer.significance is not None:
-        by_edge = layer.weights.copy()
-        # A chance of 0 would be a missing edge.
-        by_edge.data = layer.significance + 1.0
-        columns["significance"] = _at(by_edge, edges.row, edges.col) - 1.0
-    table = pl.DataFrame(columns)
+    table = pl.DataFrame(
+        {
+            "source": pl.Series(users[edges.row], dtype=pl.String),
+            "target": pl.Series(users[edges.col], dtype=pl.String),
+            "weight": edges.data,
+        }
+    )
     for other in graph.layers:
         if other.name != layer.name:
             same = other if layer.is_directed else other.undirected()
-            weights = pl.Series(other.name, _at(same.weights, edges.row, edges.col))
-            table = table.with_columns(weights.replace(0.0, None))
-    if layer.times is not None:
-        at = layer.times_at(edges.row, edges.col)
-        table = table.with_columns(
-            pl.Series("first", at[0]).fill_nan(None).cast(pl.Int64),
-            pl.Series("last", at[1]).fill_nan(None).cast(pl.Int64),
-        )
+            at = np.asarray(same.weights[edges.row, edges.col], np.float64).ravel()
+            table = table.with_columns(pl.Series(other.name, at).replace(0.0, None))
     return table.sort("source", "target")
 
 
-def _at(matrix: sparse.csr_array, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    return np.asarray(matrix[rows, columns], np.float64).ravel()
-
-
 def bipartite_view(
-    affiliations: Affiliations,
-    moments: pl.DataFrame,
-    attributes: pl.DataFrame | None = None,
+    affiliations: Affiliations, attributes: pl.DataFrame | None = None
 ) -> GraphView:
     """Returns the undirected graph of users and their things.
 
     Args:
         affiliations: the affiliations, including users without things.
-        moments: table of `find_moments` that the affiliations were counted from.
         attributes: `user_id` and further columns for users, such as `community`.
 
     Returns:
         Nodes with `node_type`, "user" or the kind of thing; `bipartite`, 0 for users
         and 1 for things (networkx's convention); and `degree`, the number of things of
         a user or of users of a thing. The id of a thing is its name with a prefix:
-        "#tag", "♫ sound", otherwise "kind: name". Edges have `source`, the user, and
-        `target`, the thing; `weight`, the number of posts; and `first` and `last`,
-        their times if they are known.
+        "#tag", "♫ sound", otherwise "kind: name". Edges have `source`, the user,
+        `target`, the thing, and `weight`, the number of posts.
 
     Raises:
         DataError: a user and a thing have the same name.
@@ -172,30 +143,14 @@ def bipartite_view(
             [name for name in table.columns if name != "user_id"], strict=False
         )
         table = table.join(known, on="user_id", how="left", maintain_order="left")
-    return GraphView(table, _edges(affiliations, moments, users, names))
-
-
-def _edges(
-    affiliations: Affiliations,
-    moments: pl.DataFrame,
-    users: pl.Series,
-    names: pl.Series,
-) -> pl.DataFrame:
-    time = pl.col("time").cast(pl.Int64)
-    coded = encode_moments(moments, affiliations.users, affiliations.things)
-    edges = (
-        coded.group_by("user", "thing")
-        .agg(
-            pl.len().cast(pl.Float64).alias("weight"),
-            time.min().alias("first"),
-            time.max().alias("last"),
-        )
-        .sort("user", "thing")
-    )
-    return edges.select(
-        users.gather(edges["user"]).alias("source"),
-        names.gather(edges["thing"]).alias("target"),
-        "weight",
-        "first",
-        "last",
+    edges = counts.tocoo()
+    return GraphView(
+        table,
+        pl.DataFrame(
+            {
+                "source": users.gather(edges.row),
+                "target": names.gather(edges.col),
+                "weight": edges.data,
+            }
+        ),
     )

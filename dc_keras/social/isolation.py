@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from dc_keras.errors import DataError
 from dc_keras.social.graph import Layer, to_canonical
 
 
@@ -53,16 +52,7 @@ def measure_isolation(layer: Layer, groups: np.ndarray) -> Isolation:
         groups: group of each user, such as a community or an encoded attribute,
             numbered from 0, int64 (num_users,); -1 if unknown, which excludes the
             user's edges.
-
-    Raises:
-        DataError: `groups` has another length.
     """
-    num_users = layer.weights.shape[0]
-    if groups.shape != (num_users,):
-        raise DataError(
-            f"`groups` must have one entry for each of {num_users} users. "
-            f"Received: groups={groups.shape}"
-        )
     mixing = _mixing(layer, groups)
     inside, ends = mixing.diagonal(), mixing.sum(axis=1)
     total = float(ends.sum())

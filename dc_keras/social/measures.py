@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from dc_keras.errors import DataError
 from dc_keras.social.graph import Layer, SocialGraph
 from dc_keras.social.to_igraph import to_igraph
 
@@ -41,16 +40,8 @@ def measure_users(
         exact_up_to: maximum number of users for exact betweenness; for more users it is
             estimated from the paths of `num_pivots` users (Brandes and Pich 2007).
         num_pivots: number of pivots, above 0.
-
-    Raises:
-        DataError: the layer has another number of users, or `num_pivots` is under 1.
     """
     num_users = len(graph.users)
-    if layer.weights.shape[0] != num_users or num_pivots < 1:
-        raise DataError(
-            "a layer must have one row per user, and pivots above 0. Received: rows="
-            f"{layer.weights.shape[0]}, users={num_users}, num_pivots={num_pivots}"
-        )
     connected = layer.undirected()
     edges = to_igraph(connected)
     directed = to_igraph(layer) if layer.is_directed else edges

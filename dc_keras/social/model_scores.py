@@ -184,12 +184,8 @@ def read_seeds(path: Path, graph: SocialGraph) -> Seeds:
 
     An optional column `probability` is the chance that a seed adopts.
 
-    Args:
-        path: the file.
-        graph: the graph of the users.
-
     Raises:
-        DataError: as for `model_scores.read_answers`, or a seed is not in the graph, or
+        DataError: as for `read_answers`, or a seed is not in the graph, or
             there is none.
     """
     table = read_answers(path, ("user_id",))
@@ -211,14 +207,8 @@ def read_readiness(
 ) -> Readiness:
     """Reads the readiness of users from a CSV file such as that of `predict` or `rank`.
 
-    Args:
-        path: file with `user_id` and `probability`; users outside the graph are
-            ignored.
-        graph: the graph of the users.
-        challenge: name of the challenge whose rows are used; None if there is only one.
-
     Raises:
-        DataError: as for `model_scores.read_probabilities`, or all probabilities are 0.
+        DataError: as for `read_probabilities`, or all probabilities are 0.
     """
     values = read_probabilities(path, graph.users, challenge)
     is_unknown = np.isnan(values)

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from dc_keras.errors import DataError
 from dc_keras.social.graph import Layer
 
-NUM_THINGS = 5
+_NUM_TRAITS = 3
 NUM_CENTRAL = 5
 # The z-score of a two-sided test at the level of 5 %.
 MIN_Z = 1.96
@@ -24,40 +23,18 @@ _PRIOR = 0.1
 
 
 @dataclass(frozen=True)
-class Trait:
-    """A thing that is more frequent in a community than in others.
-
-    Attributes:
-        name: name of the hashtag or sound.
-        z: z-score of the log-odds ratio against all other communities, above 0.
-        num_users: number of users of the community with the thing.
-    """
-
-    name: str
-    z: float
-    num_users: int
-
-
-@dataclass(frozen=True)
 class CommunityProfile:
     """The description of a community.
 
     Attributes:
-        community: number of the community.
-        traits: distinctive things, by descending z-score; may be empty.
+        name: up to three distinctive things, by descending z-score of the log-odds
+            ratio against all other communities; or the number of the community.
         central: rows of the users with the strongest edges inside the community,
             descending.
     """
 
-    community: int
-    traits: tuple[Trait, ...]
+    name: str
     central: tuple[int, ...]
-
-    @property
-    def name(self) -> str:
-        """The names of up to three traits, or the number of the community."""
-        words = " · ".join(trait.name for trait in self.traits[:3])
-        return words or f"community {self.community}"
 
 
 def describe_communities(
@@ -75,15 +52,7 @@ def describe_communities(
         incidence: (num_users, num_things): above 0 if a user has a thing. The value is
             ignored, so that one active user has no influence on the names.
         names: names of the things, (num_things,).
-
-    Raises:
-        DataError: the shapes differ.
     """
-    if incidence.shape != (len(membership), len(names)):
-        raise DataError(
-            "`incidence` must have one row per user and one column per name. Received: "
-            f"things={incidence.shape}, users={len(membership)}, names={len(names)}"
-        )
     if not len(membership):
         return []
     members = membership_matrix(membership)
@@ -93,7 +62,11 @@ def describe_communities(
     strength = inner_strength(layer, membership)
     central = _first_of_each(membership, strength, NUM_CENTRAL)
     return [
-        CommunityProfile(community, _traits(counts, scores, community, names), rows)
+        CommunityProfile(
+            " · ".join(_traits(counts, scores, community, names))
+            or f"community {community}",
+            rows,
+        )
         for community, rows in enumerate(central)
     ]
 
@@ -146,18 +119,18 @@ def _traits(
     scores: np.ndarray,
     community: int,
     names: Sequence[str],
-) -> tuple[Trait, ...]:
+) -> list[str]:
+    """Returns the names of the most distinctive things of a community."""
     span = slice(counts.indptr[community], counts.indptr[community + 1])
     found = [
-        Trait(names[thing], float(z), int(count))
+        (-round(float(z), 9), names[thing])
         for thing, z, count in zip(
             counts.indices[span], scores[span], counts.data[span], strict=True
         )
         # A thing of one user does not describe a community.
         if z >= MIN_Z and count > 1
     ]
-    found.sort(key=lambda trait: (-round(trait.z, 9), trait.name))
-    return tuple(found[:NUM_THINGS])
+    return [name for _, name in sorted(found)[:_NUM_TRAITS]]
 
 
 def _first_of_each(

@@ -14,7 +14,6 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import dijkstra
 
-from dc_keras.errors import DataError
 from dc_keras.social.graph import Layer
 
 # Quantiles of the 90 % intervals.
@@ -62,19 +61,9 @@ def edge_chances(
         rate: chances per unit of weight, above 0.
         readiness: readiness of each influenced user relative to a mean of 1, 0 or more,
             float64 (num_users,); None for equal readiness.
-
-    Raises:
-        DataError: `rate` or `readiness` is out of range.
     """
-    if not (np.isfinite(rate) and rate > 0):
-        raise DataError(f"rate must be above 0. Received: {rate=}")
     chances = layer.weights.copy()
     if readiness is not None:
-        if not (np.isfinite(readiness) & (readiness >= 0)).all():
-            raise DataError(
-                "readiness must be 0 or more. Received: "
-                f"lowest={readiness.min()}, highest={readiness.max()}"
-            )
         chances.data *= readiness[chances.indices]
     chances.data = -np.expm1(-rate * chances.data)
     return chances
@@ -102,11 +91,7 @@ def simulate_reach(
         num_steps: number of steps after the seeds in `curves`, 0 or more; `totals` and
             `chances` of the result include later steps.
         seed: seed of the runs; the result does not depend on the order of the seeds.
-
-    Raises:
-        DataError: chances are out of [0, 1], or seeds are not rows of the graph.
     """
-    _check(chances, seed_chances, seeds, num_runs, num_steps)
     generator = np.random.default_rng(seed)
     num_users = chances.shape[0]
     curves = np.zeros((num_runs, num_steps + 1), np.int64)
@@ -140,29 +125,3 @@ def _steps(
     )
     steps: np.ndarray = dijkstra(live, indices=starts, unweighted=True, min_only=True)
     return steps
-
-
-def _check(
-    chances: sparse.csr_array,
-    seed_chances: np.ndarray | None,
-    seeds: np.ndarray,
-    num_runs: int,
-    num_steps: int,
-) -> None:
-    if num_runs < 1 or num_steps < 0:
-        raise DataError(
-            "a cascade needs a run, and steps of 0 or more. "
-            f"Received: num_runs={num_runs}, num_steps={num_steps}"
-        )
-    for name, values in (("chances", chances.data), ("seed_chances", seed_chances)):
-        # The negation also refuses NaN.
-        if values is not None and not ((values >= 0) & (values <= 1)).all():
-            raise DataError(
-                f"{name} must be in [0, 1]. Received: lowest={values.min()}, "
-                f"highest={values.max()}"
-            )
-    num_users = chances.shape[0]
-    if len(seeds) and not (np.min(seeds) >= 0 and np.max(seeds) < num_users):
-        raise DataError(
-            f"seeds must be rows of {num_users} users. Received: seeds={seeds}"
-        )

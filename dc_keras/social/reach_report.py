@@ -94,8 +94,8 @@ class ReachReport:
 
     Attributes:
         adoptions: adoption of each challenge, by name.
-        along: test of each challenge with adopters, by name.
-        num_edges: number of edges before the first post of each challenge of `along`.
+        along: test of each challenge with adopters on the edges before its first post,
+            by name.
         left_out: reason why a challenge has no backtest, by name.
         backtests: backtests of the other challenges.
         what_if: forecast from given seeds.
@@ -103,7 +103,6 @@ class ReachReport:
 
     adoptions: Mapping[str, Adoption]
     along: Mapping[str, AlongEdges]
-    num_edges: Mapping[str, int]
     left_out: Mapping[str, str]
     backtests: Backtests | None
     what_if: WhatIf | None
@@ -175,13 +174,12 @@ class ReachReport:
     def along_edges(self) -> pl.DataFrame:
         """Returns `challenge`, `ties` and fields of `AlongEdges`, one row each."""
         rows = [
-            {"challenge": name, "ties": self.num_edges[name], **asdict(along)}
-            for name, along in self.along.items()
+            {"challenge": name, **asdict(along)} for name, along in self.along.items()
         ]
-        kinds = {"challenge": pl.String, "ties": pl.Int64, "share": pl.Float64}
+        kinds = {"challenge": pl.String, "num_edges": pl.Int64, "share": pl.Float64}
         kinds |= {"expected": pl.Float64, "p_value": pl.Float64}
         kinds |= {"num_adopters": pl.Int64, "num_shuffles": pl.Int64}
-        return pl.DataFrame(rows, schema=kinds)
+        return pl.DataFrame(rows, schema=kinds).rename({"num_edges": "ties"})
 
     def write(self, directory: Path, info: Mapping[str, Any]) -> list[Path]:
         """Writes a CSV file per table, and `reach.json` without user ids, atomically.

@@ -119,8 +119,8 @@ def survey(
     """Computes the survey of a layer; the result is reproducible for a seed.
 
     Args:
-        graph: the graph.
-        layer: the layer, such as `graph.combined()`.
+        graph: the users and layers.
+        layer: the surveyed layer, such as `graph.combined()`.
         incidence: affiliations for the names of communities, (num_users, num_things);
             see `describe_communities`.
         names: names of the things.
@@ -129,7 +129,7 @@ def survey(
         num_runs: number of seeds that the stability compares.
 
     Raises:
-        DataError: as for the functions that it calls.
+        DataError: the resolution is out of range.
     """
     communities = find_communities(layer, resolution=resolution, seed=seed)
     membership = communities.membership

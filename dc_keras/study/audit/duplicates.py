@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import numpy.typing as npt
+from scipy.cluster.hierarchy import DisjointSet
 
 from dc_keras.corpus.records import Video
 from dc_keras.errors import DataError
@@ -117,13 +118,13 @@ def find_copies(hashes: MediaHashes) -> tuple[tuple[str, ...], ...]:
     # Identical rows are merged: a clip posted 1,000 times would give a million pairs.
     _, first_of, group = np.unique(rows, axis=0, return_index=True, return_inverse=True)
     distinct = kept[first_of]
-    leaders = np.arange(len(distinct))
+    copies = DisjointSet(range(len(distinct)))
     for first, second in _close_pairs(hashes, distinct):
         for one, other in zip(first.tolist(), second.tolist(), strict=True):
-            _join(leaders, one, other)
+            copies.merge(one, other)
     members: dict[int, list[str]] = defaultdict(list)
     for row, number in zip(kept.tolist(), group.ravel().tolist(), strict=True):
-        members[_leader(leaders, number)].append(hashes.video_ids[row])
+        members[copies[number]].append(hashes.video_ids[row])
     return tuple(sorted(tuple(sorted(ids)) for ids in members.values() if len(ids) > 1))
 
 
@@ -200,17 +201,6 @@ def _are_copies(hashes: MediaHashes, one: _Rows, other: _Rows) -> _Mask:
         & (np.where(both, differing, 0).sum(axis=1) / count <= MAX_MEAN_BITS)
         & (np.where(both, apart, 0).sum(axis=1) / count <= MAX_MEAN_COLOUR)
     )
-
-
-def _leader(leaders: _Rows, position: int) -> int:
-    while leaders[position] != position:
-        leaders[position] = leaders[leaders[position]]
-        position = int(leaders[position])
-    return position
-
-
-def _join(leaders: _Rows, one: int, other: int) -> None:
-    leaders[_leader(leaders, one)] = _leader(leaders, other)
 
 
 def check_media(

@@ -98,20 +98,6 @@ def smallest_precision(recall: float, prevalence: float) -> float:
     return share * recall / (share * recall + 1 - share)
 
 
-def constant_f1(prevalence: float, is_macro: bool) -> dict[str, float]:
-    """Returns the F1 of the constant predictions "always yes" and "always no".
-
-    Args:
-        prevalence: share of "yes", between 0 and 1.
-        is_macro: whether F1 is the mean over {no, yes}; otherwise it is the F1 of
-            "yes", and "always no" is left out.
-    """
-    yes, no = (2 * share / (1 + share) for share in (prevalence, 1 - prevalence))
-    if is_macro:
-        return {"always yes": yes / 2, "always no": no / 2}
-    return {"always yes": yes}
-
-
 def _macro(
     true_rate: _Array, false_rate: _Array, share: _Array
 ) -> tuple[_Array, _Array]:

@@ -18,6 +18,7 @@ Severity = Literal["leak", "fault", "warning"]
 
 _SEVERITIES: tuple[Severity, ...] = ("leak", "fault", "warning")  # worst first
 _NUM_NAMED = 5
+_NUM_LISTED = 20
 
 
 @dataclass(frozen=True)
@@ -82,21 +83,21 @@ class Report:
         severities = {f.severity for check in self.checks for f in check.findings}
         return severities <= {"warning"}
 
-    def describe_findings(self, limit: int) -> str:
+    def describe_findings(self) -> str:
         """Returns the findings as text, worst first.
 
-        Args:
-            limit: maximum number of findings per check; the others are counted.
+        The first 20 of each check are listed, and the others are counted.
         """
         lines = []
         for check in self.checks:
             ranked = sorted(check.findings, key=_rank)
-            for finding in ranked[:limit]:
+            for finding in ranked[:_NUM_LISTED]:
                 what = escape_controls(f"{check.subject}: {finding.what}")
                 lines.append(f"{finding.severity}: {what}")
                 lines.append(f"    {escape_controls(finding.advice)}")
-            if len(ranked) > limit:
-                lines.append(f"    … and {len(ranked) - limit} more of {check.name}")
+            if len(ranked) > _NUM_LISTED:
+                more = len(ranked) - _NUM_LISTED
+                lines.append(f"    … and {more} more of {check.name}")
         return "\n".join(lines)
 
     def describe_counts(self) -> str:

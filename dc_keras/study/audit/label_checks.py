@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import numpy as np
 import numpy.typing as npt
 import polars as pl
@@ -50,24 +48,6 @@ def check_labels(subject: str, grid: Grid, videos: pl.DataFrame) -> Check:
         findings.append(_of_gaps(grid, gaps))
     num_pairs = int(grid.observed.sum())
     return Check("labels", subject, "pairs", num_pairs, tuple(findings))
-
-
-def check_repeats(subject: str, grid: Grid) -> Check:
-    """Finds users and challenges that a grid has more than once per cutoff."""
-    findings, num_names = [], 0
-    sides = zip(("users", "challenges"), row_cutoffs(grid), strict=True)
-    for kind, cutoffs in sides:
-        names = getattr(grid, kind)
-        num_names += len(names)
-        counts = Counter(zip(names, cutoffs, strict=True))
-        for (name, cutoff), count in sorted(counts.items(), key=str):
-            if count > 1:
-                at = f" at the cutoff {cutoff}" if cutoff is not None else ""
-                what = f"{name} occurs {count} times{at}, and so does each of its pairs"
-                where = places(**{kind: [name]})
-                findings.append(Finding("fault", what, _ADVICE, where))
-    name = "users and challenges given once"
-    return Check(name, subject, "names", num_names, tuple(findings))
 
 
 def _joins(grid: Grid, videos: pl.DataFrame) -> tuple[_Bools, _Bools]:

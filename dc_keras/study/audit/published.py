@@ -17,7 +17,6 @@ from pathlib import Path
 from dc_keras.errors import DataError
 from dc_keras.study.audit.feasibility import (
     broken_identities,
-    constant_f1,
     macro_row_distance,
     smallest_precision,
 )
@@ -161,12 +160,11 @@ def check_table(
             None if unknown. Only for two classes.
 
     Returns:
-        Three checks: of the identities of precision, recall and F1, of the values
-        possible at the prevalence, and of the comparison with constant predictions.
+        Two checks: of the identities of precision, recall and F1, and of the values
+        possible at the prevalence.
 
     Raises:
-        DataError: if `num_classes` is below 2, or the prevalence is outside its range
-            or given without two classes.
+        DataError: if the prevalence is outside its range or given without two classes.
     """
     is_binary = num_classes == 2
     _require_valid(num_classes, prevalence)
@@ -176,7 +174,6 @@ def check_table(
     return [
         _identities(table, broken),
         _feasibility(table, broken, averaging, prevalence),
-        _constants(table, is_binary, averaging, prevalence),
     ]
 
 
@@ -273,30 +270,6 @@ def _infeasible(
     )  # fmt: skip
 
 
-def _constants(
-    table: PublishedTable, is_binary: bool, averaging: str, prevalence: float | None
-) -> Check:
-    """Compares the rows with constant predictions: always yes, always no."""
-    name, is_macro = "better than a constant", averaging == "macro"
-    floors = {} if prevalence is None else constant_f1(prevalence, is_macro)
-    if not floors and not (is_binary and is_macro):
-        reason = "needs --table_classes=2 and --prevalence, the share of yes"
-        return Check.skipped(name, table.name, reason)
-    findings = []
-    for row in table.rows:
-        reasons = []
-        if is_macro and row.recall <= 0.5 + table.rounding:
-            reasons.append(f"R {_n(row.recall)}, and every constant has .500")
-        for constant, floor in floors.items():
-            if row.f1 <= floor + table.rounding:
-                reasons.append(f"F1 {_n(row.f1)}, and {constant} has {_n(floor)}")
-        if reasons:
-            what = f"{row.name} is no better than a constant: {'; '.join(reasons)}"
-            advice = "this row is no evidence that the model learned anything"
-            findings.append(Finding("warning", what, advice, {"rows": (row.name,)}))
-    return Check(name, table.name, "rows", len(table.rows), tuple(findings))
-
-
 def _is_harmonic(row: PublishedRow, rounding: float) -> bool:
     # Neither partial derivative of 2PR/(P+R) exceeds 2, and they sum to at most 2.
     return abs(row.f1 - _harmonic(row)) <= 3 * rounding
@@ -312,10 +285,6 @@ def _n(value: float) -> str:
 
 
 def _require_valid(num_classes: int | None, prevalence: float | None) -> None:
-    if num_classes is not None and num_classes < 2:
-        raise DataError(
-            f"`num_classes` must be at least 2. Received: num_classes={num_classes}"
-        )
     if prevalence is None:
         return
     if num_classes != 2:

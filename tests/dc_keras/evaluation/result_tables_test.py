@@ -152,7 +152,6 @@ def test_all_formats_of_a_real_table_have_the_same_cells(run, name):
         table = table_one(run.directory, "made up")
     else:
         table = participation_table(judge_split(run.directory, name), "made up")
-    assert Table.from_json(table.to_json()) == table
     as_json = json.loads(table.to_json())
     assert as_json["rows"] == [list(row) for row in table.rows]
     printed = [[_printed(cell) for cell in row] for row in as_json["rows"]]

@@ -34,7 +34,6 @@ def report():
             n: measure_along_edges(_RING, a, num_shuffles=9)
             for n, a in adoptions.items()
         },
-        dict.fromkeys(adoptions, 30),
         {"other": "fewer than 2 adopters"},
         backtest(past, num_runs=5, num_fit_runs=2),
         WhatIf(reach, 2, 1.5, 0.4, tuple(f"u_{row:02d}" for row in range(30))),
@@ -75,7 +74,7 @@ def test_names_from_the_data_are_harmless(page):
 
 
 def test_missing_parts_are_not_on_the_page(report):
-    bare = ReachReport(report.adoptions, {}, {}, {}, None, None)
+    bare = ReachReport(report.adoptions, {}, {}, None, None)
     page = _without_plotly(render_reach_page(bare, "bare"))
     for word in ("backtest", "what-if", "u_00"):
         assert word not in page

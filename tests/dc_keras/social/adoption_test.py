@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 from drawn_graphs import layer_of
 
-from dc_keras.errors import DataError
 from dc_keras.social.adoption import (
     DAY_S,
     Adoption,
@@ -80,12 +79,3 @@ def test_the_order_of_rows_and_the_direction_do_not_matter():
     assert one == other
     directed = layer_of([(1, 0, 1.0), (2, 1, 1.0)], 6, is_directed=True)
     assert measure_along_edges(directed, _adoption([0, 1], [0, 1])).share == 0.5
-
-
-def test_empty_tests_are_refused():
-    with pytest.raises(
-        DataError, match=r"one adopter and one shuffle. Received: adopters=0"
-    ):
-        measure_along_edges(_PATH, _adoption([], []))
-    with pytest.raises(DataError, match="must be distinct"):
-        _adoption([1, 1], [1, 2])

@@ -27,14 +27,14 @@ def _made(posts):
 
 
 def _by_hand(posts, within_s, weighting):
-    """Returns weights and times of edges by a loop over pairs of posts."""
+    """Returns the weights of edges by a loop over pairs of posts."""
     posts = [post for post in posts if post[2] is not None]
     seen = {}
     for one, other in combinations(posts, 2):
         (u, t, at), (v, s, then) = one, other
         if t == s and u != v and abs(at - then) <= within_s:
             edge = tuple(sorted((_USERS.index(u), _USERS.index(v))))
-            seen.setdefault(edge, {}).setdefault(t, []).append(max(at, then))
+            seen.setdefault(edge, set()).add(t)
     _, has = _made(posts)
     counts = has.counts.toarray()
     num_users = (counts > 0).sum(axis=0)
@@ -56,17 +56,15 @@ def _by_hand(posts, within_s, weighting):
             weight /= sizes - weight
         if weighting == "whichtok":
             weight /= sizes / 2
-        times = [time for of_thing in things.values() for time in of_thing]
         if weight > 0:
-            weights[u, v] = (weight, min(times), max(times))
+            weights[u, v] = weight
     return weights
 
 
 def _found(layer):
     edges = layer.weights.tocoo()
-    first, last = layer.times_at(edges.row, edges.col)
-    rows = zip(edges.row, edges.col, edges.data, first, last, strict=True)
-    return {(int(u), int(v)): tuple(map(float, rest)) for u, v, *rest in rows if u < v}
+    rows = zip(edges.row, edges.col, edges.data, strict=True)
+    return {(int(u), int(v)): float(weight) for u, v, weight in rows if u < v}
 
 
 @settings(deadline=None)
@@ -106,7 +104,7 @@ def test_the_strongest_are_those_of_either_end(posts, within_s, top_k):
 def test_posts_without_a_time_create_no_edges():
     posts = [("ann", "x", None), ("bob", "x", 1_000), ("cid", "x", 1_001)]
     layer = build_coactivity_layer(*_made(posts), 5, "count")
-    assert _found(layer) == {(1, 2): (1.0, 1_001.0, 1_001.0)}
+    assert _found(layer) == {(1, 2): 1.0}
 
 
 def test_excluded_things_create_no_edges():
@@ -129,13 +127,9 @@ def test_large_products_are_refused_in_advance():
 
 
 @pytest.mark.parametrize(
-    ("within_s", "weighting", "top_k", "rule"),
-    [
-        (-1, "count", None, "within_s=-1"),
-        (1, "count", 0, "top_k=0"),
-        (1, "weight", None, "weighting=weight"),
-    ],
+    ("weighting", "top_k", "rule"),
+    [("count", 0, "top_k=0"), ("weight", None, "weighting=weight")],
 )
-def test_invalid_windows_are_refused(within_s, weighting, top_k, rule):
+def test_invalid_weightings_are_refused(weighting, top_k, rule):
     with pytest.raises(DataError, match=rf"Received: .*{rule}"):
-        build_coactivity_layer(*_made([]), within_s, weighting, top_k=top_k)
+        build_coactivity_layer(*_made([]), 1, weighting, top_k=top_k)

@@ -24,7 +24,7 @@ def test_planted_communities_are_found_and_numbered_by_size():
 
 
 def test_planted_communities_are_found_in_what_posts_say(tmp_path):
-    from benchmarks.communities import corpus_of
+    from benchmarks.worlds import KEY, import_world
 
     # Tastes that show in words: docs/social.md says what the default world allows.
     config = WorldConfig(
@@ -35,8 +35,11 @@ def test_planted_communities_are_found_in_what_posts_say(tmp_path):
         text_only_share=1.0,
     )
     world = simulate_world(config)
-    corpus, rows = corpus_of(world, tmp_path)
-    graph = build_graph(corpus, GraphPlan(), with_times=False)
+    corpus, _ = import_world(world, tmp_path)
+    accounts = enumerate(world.cast.accounts)
+    row_of = {KEY.user(account.user_id): row for row, account in accounts}
+    rows = [row_of[user] for user in sorted(corpus.users["user_id"])]
+    graph = build_graph(corpus, GraphPlan())
     assert [layer.name for layer in graph.layers] == [
         *("co-hashtag", "co-sound", "mention")
     ]
@@ -118,8 +121,3 @@ def test_invalid_resolutions_are_refused(resolution):
         DataError, match=r"resolution must be from 0.0001 to 10000. Received"
     ):
         find_communities(TWO_GROUPS, resolution=resolution)
-
-
-def test_invalid_arguments_are_refused():
-    with pytest.raises(DataError, match=r"at least two runs. Received: num_runs=1"):
-        measure_stability(TWO_GROUPS, num_runs=1)

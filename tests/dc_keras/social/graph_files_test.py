@@ -31,10 +31,6 @@ _DAY = 86_400
 
 
 def _view(**changes):
-    edges = edge_table(_GRAPH, _GRAPH.combined())
-    times = pl.DataFrame(
-        {"source": ["u_a"], "target": ["u_b"], "first": [0], "last": [_DAY]}
-    )
     values = {
         "users": pl.DataFrame(
             {
@@ -44,7 +40,7 @@ def _view(**changes):
                 "score": [0.5, float("nan"), 1.0],
             }
         ),
-        "edges": edges.join(times, on=["source", "target"], how="left"),
+        "edges": edge_table(_GRAPH, _GRAPH.combined()),
         "positions": np.array([[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]]),
         "colours": community_colours(np.array([0, 0, 1])),
         "sizes": np.array([1.0, 2.0, 3.0]),
@@ -80,13 +76,6 @@ def test_edges_have_the_weight_of_each_layer():
     assert (mention["source"], mention["target"]) == ("u_c", "u_b")
 
 
-def test_significance_stays_with_its_edge():
-    layer = layer_of([(0, 1, 2.0), (1, 2, 0.5)], 3)
-    chances = np.array([0.0, 0.0, 0.25, 0.25])  # 0-1, 1-0, 1-2, 2-1
-    judged = type(layer)("judged", layer.weights, False, chances)
-    assert edge_table(_GRAPH, judged)["significance"].to_list() == [0.0, 0.25]
-
-
 def test_every_format_has_its_files(written):
     assert set(written) == {
         "graph.gexf",
@@ -118,21 +107,13 @@ def test_networkx_reads_it_back(written, name):
     assert graph.nodes["u_b"]["name"].split() == clean_text(_HOSTILE).split()
 
 
-def test_gexf_is_of_version_1_3_with_spells_and_shapes(written):
+def test_gexf_is_of_version_1_3_with_shapes(written):
     root = ElementTree.parse(written["graph.gexf"]).getroot()
     assert root.tag == "{http://gexf.net/1.3}gexf"
     assert root.attrib["version"] == "1.3"
     spaces = {"g": "http://gexf.net/1.3", "viz": "http://gexf.net/1.3/viz"}
     graph = root.find("g:graph", spaces)
-    assert (graph.attrib["mode"], graph.attrib["defaultedgetype"]) == (
-        "dynamic",
-        "undirected",
-    )
-    assert graph.attrib["timeformat"] == "date"
-    dated, undated = graph.iterfind(".//g:edge", spaces)
-    assert dated.attrib["start"] == "1970-01-01"
-    assert dated.attrib["end"] == "1970-01-02"
-    assert "start" not in undated.attrib
+    assert graph.attrib["defaultedgetype"] == "undirected"
     node = graph.find(".//g:node", spaces)
     assert node.find("viz:position", spaces).attrib["y"] == "1.0"
     assert node.find("viz:color", spaces).attrib["b"] == str(int(PALETTE[0][5:], 16))
@@ -155,18 +136,10 @@ def test_spells_read_back(tmp_path):
         ("1970-01-01", "1970-01-02"),
         ("1970-01-06", "1970-01-06"),
     ]
-    assert graph.edges["u_a", "u_b"]["start"] == "1970-01-01"
-    assert graph.edges["u_a", "u_b"]["end"] == "1970-01-02"
+    assert "spells" not in graph.edges["u_a", "u_b"]
     spaces = {"g": "http://gexf.net/1.3"}
     found = ElementTree.parse(path).findall(".//g:edge/g:spells/g:spell", spaces)
     assert [spell.attrib["start"] for spell in found] == ["1970-01-01", "1970-01-06"]
-
-
-def test_a_layer_returns_times_of_its_edges():
-    times = np.array([[3.0, 3.0, np.nan, np.nan], [4.0, 4.0, np.nan, np.nan]])
-    timed = type(_SHARED)("timed", _SHARED.weights, times=times)
-    table = edge_table(_GRAPH, timed)
-    assert table.select("first", "last").rows() == [(3, 4), (None, None)]
 
 
 def test_csv_has_the_headers_of_gephi_and_no_formulas(written):
@@ -223,16 +196,9 @@ def test_attributes_that_mean_something_to_the_writer_are_renamed(tmp_path):
 
 
 def test_a_failed_write_leaves_no_file(tmp_path):
-    with pytest.raises(DataError, match=r"formats must be of gexf.*Received: dot"):
-        write_graph(_view(), tmp_path / "none", "graph", ["gexf", "dot"])
-    assert not (tmp_path / "none").exists()
     users = pl.DataFrame({"user_id": ["u\x00", "u\x01", "v"]})
     with pytest.raises(DataError, match="must differ in more than control characters"):
         write_graph(_view(users=users), tmp_path / "none", "graph", ["gexf"])
-    with pytest.raises(
-        DataError, match=r"one entry per user. Received: users=3, lengths=\[3, 1"
-    ):
-        _view(colours=["#000000"])
 
 
 def test_smaller_communities_share_a_colour():

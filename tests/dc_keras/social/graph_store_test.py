@@ -6,15 +6,14 @@ import pytest
 from scipy import sparse
 
 from dc_keras.errors import DataError
-from dc_keras.social.backbone import keep_backbone
 from dc_keras.social.graph import Layer, SocialGraph, to_canonical
 from dc_keras.social.graph_store import read_graph, save_graph
-from dc_keras.social.tie_times import SCHEMA
+from dc_keras.social.spells import SCHEMA
 
 _WEIGHTS = to_canonical(
     sparse.csr_array(np.array([[0, 2.5, 1], [2.5, 0, 0], [1, 0, 0]]))
 )
-_SHARED = keep_backbone(Layer("co-hashtag", _WEIGHTS), "disparity", 1.0)
+_SHARED = Layer("co-hashtag", _WEIGHTS)
 _MENTION = Layer(
     "mention",
     to_canonical(sparse.csr_array(([1.0], ([0], [2])), (3, 3))),
@@ -31,28 +30,19 @@ def test_a_graph_reads_back_as_it_was_written(tmp_path):
     for layer, before in zip(graph.layers, _GRAPH.layers, strict=True):
         assert (layer.name, layer.is_directed) == (before.name, before.is_directed)
         assert (layer.weights != before.weights).nnz == 0
-    np.testing.assert_array_equal(
-        graph.layers[0].significance, _GRAPH.layers[0].significance
-    )
-    assert graph.layers[1].significance is None
     assert not list(tmp_path.rglob("*.tmp"))
 
 
-def test_times_and_spells_read_back(tmp_path):
-    times = np.array([[1.0, 2.0, 1.0, 2.0], [3.0, np.nan, 3.0, np.nan]])
-    timed = Layer("co-sound", _WEIGHTS, times=times)
-    spells = pl.DataFrame([("co-sound", "a", "b", 0, 5)], schema=SCHEMA, orient="row")
-    save_graph(tmp_path, SocialGraph(("a", "b", "c"), (timed,), spells), {})
+def test_spells_read_back(tmp_path):
+    spells = pl.DataFrame([("co-hashtag", "a", "b", 0, 5)], schema=SCHEMA, orient="row")
+    save_graph(tmp_path, SocialGraph(("a", "b", "c"), (_SHARED,), spells), {})
     graph, _ = read_graph(tmp_path)
-    np.testing.assert_array_equal(graph.layers[0].times, times)
     assert graph.spells.equals(spells)
     save_graph(tmp_path, graph.part(["a", "c"]), {})
     part, _ = read_graph(tmp_path)
-    assert part.layers[0].times[0].tolist() == [2.0, 2.0]
     assert part.spells.height == 0
     save_graph(tmp_path, _GRAPH, {})
     assert read_graph(tmp_path)[0].spells is None
-    assert read_graph(tmp_path)[0].layers[0].times is None
 
 
 def test_a_graph_replaces_the_one_before(tmp_path):

@@ -3,7 +3,6 @@ import pytest
 from scipy import sparse
 
 from dc_keras.errors import DataError
-from dc_keras.social.backbone import keep_backbone
 from dc_keras.social.graph import Layer, SocialGraph, to_canonical
 
 
@@ -38,31 +37,6 @@ def test_a_part_keeps_the_edges_among_its_users():
     )
 
 
-def test_a_part_keeps_what_is_known_of_its_edges():
-    chance = np.array([0.1, 0.1, 0.0, 0.0])  # a–b and b–c, both ways
-    known = Layer("shared", _SHARED.weights, significance=chance)
-    part = SocialGraph(("a", "b", "c"), (known,)).part(["b", "c"]).layers[0]
-    np.testing.assert_allclose(part.significance, [0.0, 0.0], atol=1e-12)
-    assert part.num_edges == 1
-
-
-def test_times_of_layers_are_the_first_and_the_last():
-    shared = Layer("shared", _SHARED.weights, times=np.array([[5.0] * 4, [6.0] * 4]))
-    # a mentions b, and c mentions a at an unknown time.
-    mention = Layer(
-        "mention", _MENTION.weights, True, None, np.array([[2.0, np.nan]] * 2)
-    )
-    graph = SocialGraph(("a", "b", "c"), (shared, mention))
-    times = graph.combined().times_at(np.array([0, 1, 1, 0]), np.array([1, 0, 2, 2]))
-    np.testing.assert_array_equal(times, [[2, 2, 5, np.nan], [6, 6, 6, np.nan]])
-    assert _GRAPH.combined().times is None
-    alone = mention.undirected()
-    np.testing.assert_array_equal(alone.times, [[2, np.nan, 2, np.nan]] * 2)
-    assert np.isnan(_SHARED.times_at(np.array([0]), np.array([1]))).all()
-    kept = keep_backbone(shared, "disparity", 1.0)
-    np.testing.assert_array_equal(kept.times, shared.times)
-
-
 def test_canonical_leaves_nothing_on_the_diagonal():
     weights = to_canonical(sparse.csr_array(np.array([[5.0, 0], [1, 0]])))
     assert weights.nnz == 1
@@ -76,14 +50,6 @@ def test_canonical_leaves_nothing_on_the_diagonal():
         (lambda: SocialGraph(("a",), (_SHARED,)), "one row per user"),
         (lambda: SocialGraph(("a", "b", "c"), (_SHARED, _SHARED)), "must differ"),
         (lambda: _GRAPH.layer("none"), "layer=none"),
-        (
-            lambda: Layer("x", _SHARED.weights, times=np.zeros((2, 3))),
-            "a first and a last time",
-        ),
-        (
-            lambda: Layer("x", _SHARED.weights, times=np.array([[2] * 4, [1] * 4])),
-            "a first and a last time",
-        ),
     ],
 )
 def test_invalid_graphs_are_refused(make, message):

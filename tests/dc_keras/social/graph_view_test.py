@@ -35,12 +35,12 @@ def _has(kind="hashtag"):
 
 def test_an_edge_is_a_user_with_a_thing():
     communities = pl.DataFrame({"user_id": _USERS, "community": [0, 0, 1, 2]})
-    view = bipartite_view(_has(), _MOMENTS, communities)
+    view = bipartite_view(_has(), communities)
     assert view.edges.rows() == [
-        ("u_a", "#cats", 2.0, 0, 2 * _DAY),
-        ("u_a", "#dogs", 1.0, None, None),
-        ("u_b", "#cats", 1.0, _DAY, _DAY),
-        ("u_c", "#=dogs", 1.0, _DAY, _DAY),
+        ("u_a", "#cats", 2.0),
+        ("u_a", "#dogs", 1.0),
+        ("u_b", "#cats", 1.0),
+        ("u_c", "#=dogs", 1.0),
     ]
     assert view.users.select("user_id", "node_type", "bipartite", "degree").rows() == [
         ("u_a", "user", 0, 2),
@@ -55,13 +55,13 @@ def test_an_edge_is_a_user_with_a_thing():
 
 
 def test_excluded_things_are_no_nodes():
-    view = bipartite_view(_has().without_rare(2), _MOMENTS)
+    view = bipartite_view(_has().without_rare(2))
     assert view.edges["target"].to_list() == ["#cats", "#cats"]
     assert view.users["node_type"].to_list() == ["user"] * 4 + ["hashtag"]
 
 
 def test_other_tools_see_two_kinds_of_nodes(tmp_path):
-    view = bipartite_view(_has(), _MOMENTS)
+    view = bipartite_view(_has())
     paths = write_graph(view, tmp_path, "tags", ["gexf", "graphml", "csv"])
     for path, read in zip(paths, (nx.read_gexf, nx.read_graphml), strict=False):
         graph = read(path)
@@ -74,18 +74,16 @@ def test_other_tools_see_two_kinds_of_nodes(tmp_path):
         assert set(projected.edges) == {("u_a", "u_b")}
         assert graph.edges["u_a", "#cats"]["weight"] == 2.0
     assert build_shared_layer(_has(), "count").num_edges == 1
-    dated = nx.read_gexf(paths[0]).edges["u_a", "#cats"]
-    assert (dated["start"], dated["end"]) == ("1970-01-01", "1970-01-03")
     with paths[-1].open(encoding="utf-8", newline="") as file:
         edges = list(csv.DictReader(file))
     assert [edge["Target"] for edge in edges] == ["#cats", "#dogs", "#cats", "#=dogs"]
 
 
 def test_other_kinds_have_a_prefix():
-    view = bipartite_view(_has("effect"), _MOMENTS)
+    view = bipartite_view(_has("effect"))
     assert view.edges["target"][0] == "effect: cats"
     with pytest.raises(DataError, match=r"different names. Received: #cats"):
-        bipartite_view(count_affiliations("hashtag", ["#cats"], _posted()), _posted())
+        bipartite_view(count_affiliations("hashtag", ["#cats"], _posted()))
 
 
 def _posted():

@@ -5,7 +5,6 @@ from drawn_graphs import TWO_GROUPS, layer_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dc_keras.errors import DataError
 from dc_keras.social.isolation import measure_isolation
 
 _GROUPS = np.array([0, 0, 0, 0, 1, 1, 1, 2])
@@ -96,10 +95,3 @@ def test_names_of_users_do_not_matter(edges, groups, order):
     assert one.overall == pytest.approx(other.overall, nan_ok=True)
     finite = one.ei_index[np.isfinite(one.ei_index)]
     assert ((finite >= -1 - 1e-12) & (finite <= 1 + 1e-12)).all()
-
-
-def test_groups_need_one_entry_per_user():
-    with pytest.raises(
-        DataError, match=r"one entry for each of 8 users. Received: groups="
-    ):
-        measure_isolation(TWO_GROUPS, np.zeros(3, int))

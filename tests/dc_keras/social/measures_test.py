@@ -3,7 +3,6 @@ import numpy as np
 import pytest
 from drawn_graphs import TWO_GROUPS, layer_of
 
-from dc_keras.errors import DataError
 from dc_keras.social.graph import SocialGraph
 
 pytest.importorskip("igraph", reason="the extra `social` is not installed")
@@ -82,10 +81,3 @@ def test_as_many_pivots_as_users_are_exact(noise):
 def test_an_empty_graph_has_no_rows():
     found = _measures(layer_of([], 0))
     assert found.shape == (0, 8)
-
-
-def test_a_layer_of_others_is_refused():
-    with pytest.raises(DataError, match=r"one row per user.*rows=8, users=2"):
-        measure_users(SocialGraph(("a", "b"), ()), TWO_GROUPS)
-    with pytest.raises(DataError, match="pivots above 0"):
-        _measures(TWO_GROUPS, num_pivots=0)

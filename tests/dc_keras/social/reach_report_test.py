@@ -32,8 +32,7 @@ def report():
     )
     return ReachReport(
         _ADOPTIONS,
-        {"jump": AlongEdges(0.5, 0.25, 0.1, 2, 999)},
-        {"jump": 9},
+        {"jump": AlongEdges(9, 0.5, 0.25, 0.1, 2, 999)},
         {"none": "fewer than 1 adopters"},
         backtest(past, num_runs=5, num_fit_runs=2),
         WhatIf(reach, 1, 1.0, 0.5, ("u_b", "u_a", "u_c")),
@@ -130,7 +129,7 @@ def test_files_equal_the_tables_and_only_one_has_user_ids(report, tmp_path):
 
 def test_missing_parts_have_no_file(report, tmp_path):
     report.write(tmp_path, {})
-    bare = ReachReport(_ADOPTIONS, {}, {}, {}, None, None)
+    bare = ReachReport(_ADOPTIONS, {}, {}, None, None)
     bare.write(tmp_path, {})
     assert {path.name for path in tmp_path.iterdir()} == {
         *("replication.csv", "along_ties.csv", "reach.json", "SHA256SUMS")

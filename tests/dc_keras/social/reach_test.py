@@ -5,7 +5,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from dc_keras.errors import DataError
 from dc_keras.social.reach import edge_chances, simulate_reach
 
 _RUNS = 2000
@@ -86,8 +85,6 @@ def test_an_edge_of_twice_the_weight_is_two_edges():
     once, twice = chances[0, 1], chances[1, 2]
     assert once == pytest.approx(1 - np.exp(-0.7))
     assert twice == pytest.approx(1 - (1 - once) ** 2)
-    with pytest.raises(DataError, match=r"rate must be above 0. Received: rate=0"):
-        edge_chances(layer, 0)
 
 
 def test_readiness_counts_like_weight():
@@ -96,8 +93,6 @@ def test_readiness_counts_like_weight():
     assert chances[0, 1] == pytest.approx(1 - np.exp(-1.4))
     assert chances[1, 0] == pytest.approx(1 - np.exp(-0.7))
     assert chances[1, 2] == 0.0
-    with pytest.raises(DataError, match=r"0 or more. Received: lowest=-1"):
-        edge_chances(layer, 0.7, np.array([1.0, -1.0, 0.0]))
 
 
 def test_totals_include_later_steps():
@@ -112,23 +107,3 @@ def test_a_seed_who_declines_may_be_activated_later():
     never = np.array([1.0, 0.0, 0.0])
     reach = simulate_reach(path, np.array([0, 2]), seed_chances=never)
     assert reach.curves[0, :3].tolist() == [1, 2, 3]
-    with pytest.raises(DataError, match=r"must be in \[0, 1\]"):
-        simulate_reach(path, np.array([0]), seed_chances=never - 1)
-
-
-@pytest.mark.parametrize(
-    ("chance", "seeds", "rule"),
-    [
-        (1.5, [0], r"chances must be in \[0, 1\].*highest=1.5"),
-        (0.5, [3], "seeds must be rows of 3 users"),
-        (0.5, [-1], "seeds must be rows of 3 users"),
-    ],
-)
-def test_invalid_cascades_are_refused(chance, seeds, rule):
-    with pytest.raises(DataError, match=rule):
-        simulate_reach(_path(chance), np.array(seeds))
-
-
-def test_a_cascade_has_a_run():
-    with pytest.raises(DataError, match="num_runs=0"):
-        simulate_reach(_path(0.5), np.array([0]), num_runs=0)

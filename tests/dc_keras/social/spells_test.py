@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dc_keras.social.graph import SocialGraph
-from dc_keras.social.tie_times import SCHEMA, combine_spells, find_spells
+from dc_keras.social.spells import SCHEMA, combine_spells, find_spells
 
 _USERS = ("u_a", "u_b", "u_c")
 

@@ -105,19 +105,6 @@ def test_held_out_name_that_is_not_hidden_leaks(grid, manifest_of, plant, split,
     assert {*finding.where[kind]} <= getattr(first, f"hidden_{kind}")
 
 
-@pytest.mark.parametrize("split", ["cold_user", "cold_challenge"])
-def test_pairs_judged_never_or_twice_are_faults(grid, manifest_of, plant, split):
-    manifest = manifest_of(grid, split)
-    second = list(manifest.folds.values())[1]
-    found = plant(manifest, lambda _: vars(second))
-    whats = [finding.what for finding in found["judged once a seed"]]
-    assert any(
-        f"{len(second.test)} pairs are judged more than once" in w for w in whats
-    )
-    assert any("are judged never" in what for what in whats)
-    assert all(what.startswith("seed 0: ") for what in whats)
-
-
 def test_a_label_window_that_reaches_into_the_test_leaks(grid, manifest_of):
     manifest = manifest_of(grid, "temporal")
     late = 1_600_000_000 - 86_400

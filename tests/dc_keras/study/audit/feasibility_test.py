@@ -5,7 +5,6 @@ from hypothesis import strategies as st
 
 from dc_keras.evaluation.metrics import macro_scores
 from dc_keras.study.audit.feasibility import (
-    constant_f1,
     macro_row_distance,
     smallest_precision,
 )
@@ -40,15 +39,6 @@ def test_every_confusion_matrix_is_possible(counts, decimals):
 )
 def test_impossible_rows_are_far_from_all_possible_ones(row, prevalence):
     assert macro_row_distance(*row, prevalence, 0.0005) > 0.02
-
-
-def test_f1_of_constant_predictions():
-    # Yes to all of a quarter: P .25, R 1, F1 .4; no to all: F1 of no 2·.75/1.75.
-    assert constant_f1(0.25, is_macro=False) == {"always yes": pytest.approx(0.4)}
-    assert constant_f1(0.25, is_macro=True) == {
-        "always yes": pytest.approx(0.2),
-        "always no": pytest.approx(0.75 / 1.75),
-    }
 
 
 def test_smallest_precision_predicts_yes_for_every_no():

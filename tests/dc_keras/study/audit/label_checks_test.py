@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dc_keras.study.audit.label_checks import check_labels, check_repeats
+from dc_keras.study.audit.label_checks import check_labels
 from dc_keras.study.resolution import resolve_grid
 
 
@@ -19,7 +19,6 @@ def test_sound_labels_have_no_finding(study, grid, temporal_grid, videos):
         check = check_labels("s", sound, videos)
         assert check.num_checked == sound.observed.sum()
         assert check.findings == ()
-        assert check_repeats("s", sound).findings == ()
 
 
 @pytest.mark.parametrize("which", ["grid", "temporal_grid"])
@@ -73,12 +72,3 @@ def test_a_post_that_came_later_makes_the_label_stale(grid, videos, changed):
     moved = changed(videos, {"user01-3": {"hashtags": ("dancedance",)}})
     whats = [f.what for f in check_labels("s", grid, moved).findings]
     assert "user01 × cat is labelled joined, but the user has no such post" in whats
-
-
-def test_repeated_name_is_named(grid, temporal_grid):
-    users = (*grid.users[:-1], grid.users[0])
-    [finding] = check_repeats("s", replace(grid, users=users)).findings
-    assert "user00 occurs 2 times at the cutoff 1600000000" in finding.what
-    assert finding.where == {"users": ("user00",)}
-    # One row per cutoff is correct.
-    assert len(set(temporal_grid.users)) < len(temporal_grid.users)
