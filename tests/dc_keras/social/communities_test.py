@@ -24,7 +24,7 @@ def test_planted_communities_are_found_and_numbered_by_size():
 
 
 def test_planted_communities_are_found_in_what_posts_say(tmp_path):
-    from benchmarks.worlds import KEY, import_world
+    from benchmarks.communities import corpus_of
 
     # Tastes that show in words: docs/social.md says what the default world allows.
     config = WorldConfig(
@@ -35,10 +35,7 @@ def test_planted_communities_are_found_in_what_posts_say(tmp_path):
         text_only_share=1.0,
     )
     world = simulate_world(config)
-    corpus, _ = import_world(world, tmp_path)
-    accounts = enumerate(world.cast.accounts)
-    row_of = {KEY.user(account.user_id): row for row, account in accounts}
-    rows = [row_of[user] for user in sorted(corpus.users["user_id"])]
+    corpus, rows = corpus_of(world, tmp_path)
     graph = build_graph(corpus, GraphPlan())
     assert [layer.name for layer in graph.layers] == [
         *("co-hashtag", "co-sound", "mention")
