@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import keras
 import tensorflow as tf
@@ -36,14 +36,17 @@ class ModelData(Protocol):
 
 
 def require_positive(**sizes: int) -> None:
-    """Refuses a size below 1.
+    """Refuses a size that is no whole number, or below 1.
 
     Raises:
         ValueError: the first one that is.
     """
     for name, size in sizes.items():
-        if size < 1:
-            raise ValueError(f"`{name}` must be at least 1. Received: {name}={size}")
+        if not isinstance(size, int) or size < 1:
+            raise ValueError(
+                f"`{name}` must be a whole number, at least 1. "
+                f"Received: {name}={size!r}"
+            )
 
 
 @contextmanager
@@ -76,7 +79,12 @@ class FunctionalModel(keras.Model):
 
     Attributes:
         options: the same.
+        SIZES: names of the arguments that `from_preset` takes from its data.
+        DATA: what these data are, for messages.
     """
+
+    SIZES: ClassVar[tuple[str, ...]] = ()
+    DATA: ClassVar[str] = "a part"
 
     def __init__(
         self,
@@ -134,14 +142,21 @@ class FunctionalModel(keras.Model):
 
         Raises:
             ValueError: an unknown preset.
+            TypeError: `data` has other sizes, such as pairs for a proxy of videos.
         """
         if preset not in PRESETS:
             raise ValueError(
                 f"`preset` must be one of {', '.join(PRESETS)}. "
                 f"Received: preset={preset!r}"
             )
+        sizes = getattr(data, "sizes", {})
+        if set(sizes) != set(cls.SIZES):
+            raise TypeError(
+                f"`data` of {cls.__name__} must be {cls.DATA} of a split. "
+                f"Received: {type(data).__name__}"
+            )
         options = PRESETS[preset].to_dict()
-        model = cls(**{**options, **data.sizes, **arguments})
+        model = cls(**{**options, **sizes, **arguments})
         data.adapt(model)
         return model
 
