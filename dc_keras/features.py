@@ -163,7 +163,13 @@ class Features:
             DataError: if there are neither frames nor captions, ids are repeated, or an
                 array has another shape or values that are not finite numbers.
         """
-        ids = tuple(map(str, video_ids))
+        if isinstance(video_ids, str | bytes):
+            raise DataError(
+                "`video_ids` must be a list of ids, one for each video. "
+                f"Received: video_ids={video_ids!r}"
+            )
+        # TFRecords and NumPy hold ids as bytes.
+        ids = tuple(i.decode() if isinstance(i, bytes) else str(i) for i in video_ids)
         [(repeated, count)] = Counter(ids).most_common(1) or [("", 0)]
         if count > 1:
             raise DataError(f"`video_ids` must not repeat an id. Received: {repeated}")

@@ -9,7 +9,6 @@ TensorFlow, so that `--help` is fast.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -17,6 +16,8 @@ from dc_keras.errors import DataError
 
 POOLINGS = ("attention", "concat", "mean", "mean_std")
 INTERACTIONS = ("product_difference", "none", "dot")
+# What an option of each type accepts.
+_TYPES = {"bool": bool, "int": int, "float": int | float, "str": str}
 
 
 def option(
@@ -56,7 +57,10 @@ class Options:
     def __post_init__(self) -> None:
         for item in dataclasses.fields(self):
             value = getattr(self, item.name)
-            rule = None if value is None else _broken_rule(value, item.metadata)
+            if hasattr(value, "item"):  # a number of NumPy, which JSON does not have
+                value = value.item()
+                object.__setattr__(self, item.name, value)
+            rule = _broken_rule(value, item)
             if rule is not None:
                 raise DataError(
                     f"`{item.name}` must be {rule}. Received: {item.name}={value}."
@@ -83,14 +87,21 @@ class Options:
         return cls(**values)
 
 
-def _broken_rule(value: Any, metadata: Mapping[str, Any]) -> str | None:
-    choices = metadata["choices"]
+def _broken_rule(value: Any, item: dataclasses.Field[Any]) -> str | None:
+    kind, _, optional = str(item.type).partition(" | ")
+    if value is None and optional:
+        return None
+    choices = item.metadata["choices"]
     if choices and value not in choices:
         return f"one of {', '.join(choices)}"
-    at_least, below = metadata["at_least"], metadata["below"]
-    if at_least is not None and value < at_least:
+    # A bool is an int to Python.
+    is_other = isinstance(value, bool) and kind != "bool"
+    if is_other or not isinstance(value, _TYPES[kind]):
+        return f"of type {kind}, not {type(value).__name__}"
+    at_least, below = item.metadata["at_least"], item.metadata["below"]
+    if at_least is not None and not value >= at_least:
         return f"at least {at_least}"
-    if below is not None and value >= below:
+    if below is not None and not value < below:
         return f"below {below}"
     return None
 
@@ -242,7 +253,9 @@ class TrainingOptions(Options):
     tpu_address: str = option(
         "", "for --strategy=tpu: name of the TPU, its grpc:// address, or `local`"
     )
-    seed: int = option(0, "random seed of weights, dropout and shuffling")
+    seed: int = option(
+        0, "random seed of weights, dropout and shuffling", at_least=0, below=2**31
+    )
 
 
 # The paper's training. A test compares it with `presets/paper.flags`.

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import polars as pl
 
-from dc_keras.errors import DataError
+from dc_keras.errors import DataError, require_type
 from dc_keras.evaluation.predictions import (
     SplitPredictions,
     prediction_rows,
@@ -20,7 +20,11 @@ from dc_keras.evaluation.results import (
     describe_pairs,
     judge_predictions,
 )
-from dc_keras.evaluation.simple_baselines import SimpleData, simple_scores
+from dc_keras.evaluation.simple_baselines import (
+    SIMPLE_BASELINES,
+    SimpleData,
+    simple_scores,
+)
 from dc_keras.training.average_precision import BOOTSTRAP_DRAWS, BOOTSTRAP_SEED
 from dc_keras.training.loop import predict
 from dc_keras.training.participation_part import ParticipationPart
@@ -43,7 +47,7 @@ def evaluate(
     Args:
         model: a Keras model that takes the inputs of `DeepChallenger`, a fitted
             participation model, or the probabilities (num_pairs,) of the pairs in the
-            order of `part.pairs`.
+            order of `part.pairs`. A last axis of one output is dropped.
         part: the judged pairs; usually the test part.
         name: of the model's row; None for the model's own.
         baselines: whether the simple baselines, fitted on the training part, are
@@ -56,15 +60,22 @@ def evaluate(
         pairs, .5 for an array; Δ AP: above the best baseline, with its interval.
 
     Raises:
-        DataError: the pairs have one label, or the array is not one of probabilities
-            (num_pairs,).
+        DataError: the pairs have one label, the name is that of a simple baseline, or
+            the scores are not probabilities (num_pairs,).
+        TypeError: `part` is no part of a split.
     """
+    require_type("part", part, ParticipationPart)
     if len(np.unique(part.labels)) < 2:
         raise DataError(
             "the judged pairs must have users who joined and users who did not. "
             f"Received: part={part!r}"
         )
-    title = str(getattr(model, "name", "model")) if name is None else name
+    own = getattr(model, "name", "model") if hasattr(model, "predict") else "model"
+    title = str(own if name is None else name)
+    if baselines and title in SIMPLE_BASELINES:
+        raise DataError(
+            f"`name` must not be that of a simple baseline. Received: name={title!r}"
+        )
     frames = [_model_rows(title, model, part)]
     if baselines:
         frames += _baseline_rows(part)
@@ -86,8 +97,7 @@ def _model_rows(name: str, model: Any, part: ParticipationPart) -> pl.DataFrame:
     frames = [_frame(name, part, "test", _scores(model, part))]
     valid = part.part("valid")
     # Of an array, nothing is known of the validation pairs.
-    scores_anything = not isinstance(model, np.ndarray | list | tuple)
-    if scores_anything and len(valid):
+    if hasattr(model, "predict") and len(valid):
         frames.append(_frame(name, valid, "valid", _scores(model, valid)))
     return pl.concat(frames)
 
@@ -104,10 +114,17 @@ def _baseline_rows(part: ParticipationPart) -> list[pl.DataFrame]:
 def _scores(model: Any, part: ParticipationPart) -> np.ndarray:
     if isinstance(model, keras.Model):
         scores = predict(model, part.examples)
-    elif hasattr(model, "predict"):
-        scores = model.predict(part)
     else:
-        scores = np.asarray(model)
+        scores = model.predict(part) if hasattr(model, "predict") else model
+    try:
+        scores = np.asarray(scores, np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            "`model` must be a Keras model, a fitted participation model or an array "
+            f"of probabilities. Received: {type(model).__name__}"
+        ) from error
+    if scores.shape[1:] == (1,):
+        scores = scores[:, 0]
     is_probability = bool(np.all((scores >= 0) & (scores <= 1)))
     if scores.shape != (len(part),) or not is_probability:
         raise DataError(
@@ -115,7 +132,7 @@ def _scores(model: Any, part: ParticipationPart) -> np.ndarray:
             f"Received: shape={scores.shape}"
             + ("" if is_probability else ", with values outside [0, 1]")
         )
-    return np.asarray(scores, np.float64)
+    return scores
 
 
 def _frame(

@@ -60,6 +60,8 @@ class DeepChallenger(FunctionalModel):
         Section IV-C; eqs. (1) and (2) are the two `PoolSet` layers.
     """
 
+    SIZES = ("support_max", "challenge_dim", "history_max", "user_dim")
+
     def __init__(
         self,
         support_max: int,
@@ -79,7 +81,7 @@ class DeepChallenger(FunctionalModel):
             "history_max": history_max,
             "user_dim": user_dim,
         }
-        require_positive(**arguments)
+        require_positive(**arguments, **({} if copies is None else {"copies": copies}))
         shape = ModelOptions(**options)
         with dtype_policy_scope(dtype) as policy:
             tensors = {

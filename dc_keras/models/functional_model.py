@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Protocol, Self
+from numbers import Integral
+from typing import Any, ClassVar, Protocol, Self
 
 import keras
 import tensorflow as tf
@@ -36,14 +37,17 @@ class ModelData(Protocol):
 
 
 def require_positive(**sizes: int) -> None:
-    """Raises an error for a size below 1.
+    """Raises an error for a size that is not a whole number, or is below 1.
 
     Raises:
-        ValueError: if a size is below 1.
+        ValueError: if a size is not a whole number, or is below 1.
     """
     for name, size in sizes.items():
-        if size < 1:
-            raise ValueError(f"`{name}` must be at least 1. Received: {name}={size}")
+        if not isinstance(size, Integral) or size < 1:
+            raise ValueError(
+                f"`{name}` must be a whole number, at least 1. "
+                f"Received: {name}={size!r}"
+            )
 
 
 @contextmanager
@@ -76,7 +80,12 @@ class FunctionalModel(keras.Model):
 
     Attributes:
         options: the options of the graph.
+        SIZES: names of the arguments that `from_preset` takes from its data.
+        DATA: description of these data, for messages.
     """
+
+    SIZES: ClassVar[tuple[str, ...]] = ()
+    DATA: ClassVar[str] = "a part"
 
     def __init__(
         self,
@@ -133,14 +142,21 @@ class FunctionalModel(keras.Model):
 
         Raises:
             ValueError: if the preset is unknown.
+            TypeError: if `data` has other sizes, such as pairs for a proxy of videos.
         """
         if preset not in PRESETS:
             raise ValueError(
                 f"`preset` must be one of {', '.join(PRESETS)}. "
                 f"Received: preset={preset!r}"
             )
+        sizes = getattr(data, "sizes", {})
+        if set(sizes) != set(cls.SIZES):
+            raise TypeError(
+                f"`data` of {cls.__name__} must be {cls.DATA} of a split. "
+                f"Received: {type(data).__name__}"
+            )
         options = PRESETS[preset].to_dict()
-        model = cls(**{**options, **data.sizes, **arguments})
+        model = cls(**{**options, **sizes, **arguments})
         data.adapt(model)
         return model
 

@@ -65,6 +65,8 @@ class VideoProxy(FunctionalModel):
         caption are concatenated; a feed-forward network and a softmax follow.
     """
 
+    SIZES = ("num_classes", "num_frames", "frame_dim", "caption_dim")
+
     def __init__(
         self,
         num_classes: int,
@@ -105,6 +107,8 @@ class VideoProxy(FunctionalModel):
 class ChallengeProxy(VideoProxy):
     """Predicts which challenge a video belongs to; see `VideoProxy` (section IV-A)."""
 
+    DATA = "`challenge_videos()` of a part"
+
     def __init__(
         self, *args: Any, name: str = "challenge_proxy", **kwargs: Any
     ) -> None:
@@ -114,6 +118,8 @@ class ChallengeProxy(VideoProxy):
 @keras.saving.register_keras_serializable(package="dc_keras")
 class UserProxy(VideoProxy):
     """Predicts which user posted a video; see `VideoProxy` (section IV-B)."""
+
+    DATA = "`user_videos()` of a part"
 
     def __init__(self, *args: Any, name: str = "user_proxy", **kwargs: Any) -> None:
         super().__init__(*args, name=name, **kwargs)

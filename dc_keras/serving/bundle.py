@@ -130,9 +130,14 @@ def write_version(
         The directory of the version.
 
     Raises:
-        DataError: the version exists already, or the `serving_target` of the
-            configuration lacks an op.
+        DataError: the version exists already or is no number from 1, or the
+            `serving_target` of the configuration lacks an op.
     """
+    if version is not None and (not isinstance(version, int) or version < 1):
+        raise DataError(
+            "`version` must be a whole number, at least 1. "
+            f"Received: version={version!r}"
+        )
     output.mkdir(parents=True, exist_ok=True)
     if version is None:
         numbers = [int(p.name) for p in output.iterdir() if p.name.isdigit()]

@@ -35,7 +35,15 @@ def find_version(place: Path) -> Path:
 
 
 def read_config(place: Path) -> dict[str, Any]:
-    """Returns the settings of a version of a bundle."""
+    """Returns the settings of a version of a bundle.
+
+    Raises:
+        DataError: the directory is no bundle, or its settings are damaged.
+    """
+    if not (place / "config.json").exists():
+        raise DataError(
+            f"{place} must be a bundle of export_model, but config.json is missing"
+        )
     with reading(place / "config.json", "a bundle of export_model"):
         config: dict[str, Any] = json.loads((place / "config.json").read_text("utf-8"))
     return config
@@ -55,7 +63,10 @@ def require_challenges(known: Sequence[str], names: Sequence[str]) -> None:
 
     Raises:
         DataError: the bundle lacks one; the message names the nearest name.
+        TypeError: the names are a single text.
     """
+    if isinstance(names, str):
+        raise TypeError(f"`challenges` must be a list of names. Received: {names!r}")
     unknown = [name for name in names if name not in known]
     if not unknown:
         return

@@ -6,6 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from dc_keras.errors import require_type
 from dc_keras.models.deep_challenger import DeepChallenger
 from dc_keras.serving.bundle import export_bundle
 from dc_keras.serving.vector_bundle import export_vector_bundle
@@ -48,8 +49,10 @@ def export(
     Raises:
         DataError: the version exists, the target lacks an op, or the encoders that made
             the features are unknown, as for features from arrays.
-        TypeError: another kind of model.
+        TypeError: another kind of model or of data.
     """
+    if data is not None:
+        require_type("data", data, ParticipationPart)
     output = Path(directory)
     if isinstance(model, DeepChallenger):
         return export_vector_bundle(

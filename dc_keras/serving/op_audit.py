@@ -90,7 +90,7 @@ def find_release(target: str) -> Release:
         DataError: the release is unknown.
     """
     releases = {release.name: release for release in load_releases()}
-    name = ".".join(target.split(".")[:2])
+    name = ".".join(str(target).split(".")[:2])
     if name not in releases:
         raise DataError(
             f"a serving release must be one of {', '.join(releases)}. "

@@ -54,6 +54,10 @@ class Predictor:
     calibration: Calibration
     sha256: str
 
+    def __repr__(self) -> str:
+        names = ", ".join(self.challenges)
+        return f"<Predictor of a {type(self.model).__name__}, for {names}>"
+
     @classmethod
     def load(cls, place: str | Path) -> Predictor:
         """Loads a bundle.

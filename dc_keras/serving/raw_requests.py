@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from dc_keras.context.post_features import COUNTS
-from dc_keras.errors import DataError
+from dc_keras.errors import DataError, require_type
 from dc_keras.serving.unknown_facts import OF_POSTS, unknown_facts
 
 _NOTHING_KNOWN = (-1.0,) * len(COUNTS)
@@ -26,6 +27,10 @@ class RawPost:
         create_time: UTC seconds; -1 if unknown.
         duration: seconds; -1 if unknown.
         counts: views, likes, comments and shares; -1 if unknown.
+
+    Raises:
+        DataError: a number is missing or not finite.
+        TypeError: the caption is no text, or a frame is not the content of a file.
     """
 
     caption: str
@@ -35,6 +40,13 @@ class RawPost:
     create_time: int = -1
     duration: float = -1.0
     counts: tuple[float, ...] = _NOTHING_KNOWN
+
+    def __post_init__(self) -> None:
+        require_type("caption", self.caption, str)
+        for jpeg in self.jpegs:
+            require_type("jpegs", jpeg, bytes)
+        _require_numbers("counts", self.counts, len(COUNTS))
+        _require_numbers("create_time, duration", (self.create_time, self.duration), 2)
 
 
 @dataclass(frozen=True)
@@ -47,6 +59,10 @@ class RawUser:
         joined: challenges that the user has joined; None if unknown.
         now: time of the prediction, UTC seconds; -1 for the time after the training
             data.
+
+    Raises:
+        DataError: a number is missing or not finite.
+        TypeError: `joined` is a single text.
     """
 
     posts: Sequence[RawPost]
@@ -54,10 +70,29 @@ class RawUser:
     joined: Sequence[str] | None = None
     now: int = -1
 
+    def __post_init__(self) -> None:
+        _require_numbers("account", self.account, 3)
+        _require_numbers("now", (self.now,), 1)
+        if isinstance(self.joined, str):
+            raise TypeError(f"`joined` must be a list. Received: {self.joined!r}")
+
 
 def as_user(user: RawUser | Sequence[RawPost]) -> RawUser:
     """Returns a `RawUser`; one made of posts has no known facts."""
     return user if isinstance(user, RawUser) else RawUser(user)
+
+
+def _require_numbers(name: str, values: Sequence[float], count: int) -> None:
+    """Refuses None and NaN, which the model would compute with."""
+    try:
+        is_known = all(map(math.isfinite, values))
+    except TypeError:
+        is_known = False
+    if len(values) != count or not is_known:
+        raise DataError(
+            f"`{name}` must be finite numbers, {count} of them, -1 where unknown. "
+            f"Received: {values}"
+        )
 
 
 def pack_posts(sets: Sequence[Sequence[RawPost]], side: str) -> dict[str, np.ndarray]:
@@ -68,11 +103,16 @@ def pack_posts(sets: Sequence[Sequence[RawPost]], side: str) -> dict[str, np.nda
         side: "user" or "challenge", for the error message.
 
     Raises:
-        DataError: a set has no posts.
+        DataError: a set has no posts, or there is no set.
+        TypeError: a set is something else than a sequence of posts.
     """
-    if not all(len(posts) for posts in sets):
+    for posts in sets:
+        require_type("posts", posts, Sequence)
+        for post in posts:
+            require_type("posts", post, RawPost)
+    if not sets or not all(len(posts) for posts in sets):
         raise DataError(
-            f"every {side} must have at least one post. Received: "
+            f"there must be a {side}, and each must have at least one post. Received: "
             f"num_posts={[len(posts) for posts in sets]}"
         )
     shape = (len(sets), max(len(posts) for posts in sets))

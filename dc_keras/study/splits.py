@@ -15,6 +15,8 @@ from dc_keras.study.participation import Grid
 
 SPLITS = ("random_pair", "cold_user", "cold_challenge", "cold_both", "temporal")
 TEST_FRACTION = 0.2
+# The seed of a fold is 1000 times this and the number of the fold, and an int32.
+MAX_SEED = 2**31 // 1000
 
 
 @dataclass(frozen=True)
@@ -74,13 +76,17 @@ def make_folds(
         seed: seed of the shuffles.
 
     Raises:
-        DataError: if the split is unknown, there are too few folds, too few users or
-            challenges for the folds, or a `temporal` grid has one cutoff only or fewer
-            than two earlier users.
+        DataError: if the split is unknown, the seed is too large, there are too few
+            folds, too few users or challenges for the folds, or a `temporal` grid has
+            one cutoff only or fewer than two earlier users.
     """
     if split not in SPLITS:
         raise DataError(
             f"`split` must be one of {', '.join(SPLITS)}. Received: {split}."
+        )
+    if not 0 <= seed < MAX_SEED:
+        raise DataError(
+            f"`seed` of a split must be 0 to {MAX_SEED - 1}. Received: seed={seed}"
         )
     least = 2 if split.startswith("cold") else 1
     if num_folds < least:

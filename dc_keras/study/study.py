@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from dc_keras.errors import DataError
+from dc_keras.errors import DataError, require_type
 from dc_keras.study.challenge import Challenge, reject_unknown
 
 __all__ = ["Challenge", "Study", "SupportOrder", "SupportRule"]
@@ -63,6 +63,8 @@ class Study:
             raise DataError(f"`name` must be a text. Received: name={self.name!r}")
         if not self.challenges:
             raise DataError("a study must have at least one challenge. Received: none")
+        for challenge in self.challenges:
+            require_type("challenges", challenge, Challenge)
         _reject_shared(self.challenges)
         num_challenges = len(self.challenges)
         for name, low, high in (

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from dc_keras.options import TrainingOptions
 from tfrecords.stored_rows import StoredRows
 from tfrecords.tensors import without_autotune
 
@@ -216,7 +217,11 @@ class Examples(TrainingExamples):
 
         Returns:
             (inputs by name, labels), or (inputs by name, labels, weights).
+
+        Raises:
+            DataError: `batch_size` is outside its range.
         """
+        TrainingOptions(batch_size=batch_size)  # checks the range
         order = tf.data.Dataset.range(len(self))
         if shuffle_seed is not None:
             order = order.shuffle(max(len(self), 1), seed=shuffle_seed)

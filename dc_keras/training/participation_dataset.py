@@ -19,8 +19,9 @@ import numpy as np
 
 from dc_keras.context.post_features import PostFacts, read_facts
 from dc_keras.corpus.store import Corpus
-from dc_keras.errors import DataError
+from dc_keras.errors import DataError, require_type
 from dc_keras.features import Features
+from dc_keras.models.proxy import ChallengeProxy, UserProxy
 from dc_keras.options import ProtocolOptions, TrainingOptions
 from dc_keras.study.pairs import grid_pairs
 from dc_keras.study.participation import Grid
@@ -65,6 +66,7 @@ class ParticipationDataset:
 
     Raises:
         DataError: the study does not fit the corpus, or a video has no features.
+        TypeError: an argument has another type.
     """
 
     def __init__(
@@ -78,6 +80,9 @@ class ParticipationDataset:
         num_past: int = 3,
         **overrides: Any,
     ) -> None:
+        require_type("corpus", corpus, Corpus)
+        require_type("study", study, Study)
+        require_type("features", features, Features)
         joins = None
         if horizon_days is None:
             grid = resolve_study(study, corpus, support=support, **overrides)
@@ -125,7 +130,19 @@ class ParticipationDataset:
             challenge_proxy: fitted on `challenge_videos` of a training part; it embeds
                 the videos of the challenge side.
             user_proxy: the same of `user_videos` and the user side.
+
+        Raises:
+            TypeError: the two are swapped, or one is no Keras model.
         """
+        require_type("challenge_proxy", challenge_proxy, keras.Model)
+        require_type("user_proxy", user_proxy, keras.Model)
+        if isinstance(challenge_proxy, UserProxy) or isinstance(
+            user_proxy, ChallengeProxy
+        ):
+            raise TypeError(
+                "`challenge_proxy` comes first, `user_proxy` second. Received: "
+                f"{type(challenge_proxy).__name__}, {type(user_proxy).__name__}"
+            )
         variants, other = side_variants(self.features), copy.copy(self)
         other.vectors = embed_sides(
             {
@@ -159,15 +176,19 @@ class ParticipationDataset:
             The training, validation and test part.
 
         Raises:
-            DataError: there is no such split or fold, or too few users or challenges
-                for it.
+            DataError: there is no such split or fold, too few users or challenges for
+                it, or a number is outside its range.
         """
+        # The same ranges as those of the flags.
+        TrainingOptions(validation_fraction=validation_fraction, seed=seed)
+        ProtocolOptions(num_folds=num_folds)
         folds = make_folds(
             self.grid, self.pairs, name, num_folds, validation_fraction, seed
         )
-        if not 0 <= fold < len(folds):
+        if fold not in range(len(folds)):
             raise DataError(
-                f"`fold` of {name} must be 0 to {len(folds) - 1}. Received: fold={fold}"
+                f"`fold` of {name} must be 0 to {len(folds) - 1}. "
+                f"Received: fold={fold!r}"
             )
         data = FoldData(
             self.grid,

@@ -12,6 +12,7 @@ import polars as pl
 import tensorflow as tf
 
 from dc_keras.errors import DataError
+from dc_keras.models.proxy import ChallengeProxy, UserProxy
 from dc_keras.options import TrainingOptions
 from dc_keras.training.dataset import Examples
 from dc_keras.training.fold_fitting import FoldData
@@ -32,6 +33,7 @@ from dc_keras.training.proxy_training import (
 )
 
 CLASS_WEIGHTS = ("none", "balanced")
+_PARTS = ("train", "valid", "test")
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +64,7 @@ class VideoPart:
     def rows(self) -> np.ndarray:
         """Positions of this part's videos in `task`."""
         split = self.data.video_split(self.task, self.validation_fraction)
-        return split[("train", "valid", "test").index(self.name)]
+        return split[_PARTS.index(self.name)]
 
     @property
     def variant(self) -> Variant:
@@ -83,8 +85,26 @@ class VideoPart:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def __repr__(self) -> str:
+        # Without the fold, which has captions of people.
+        fold = self.data.fold
+        return (
+            f"<{self.kind} videos, {self.name} part of {fold.split}, fold "
+            f"{fold.index}: {len(self)} videos, {len(self.classes)} classes>"
+        )
+
     def adapt(self, model: keras.Model) -> None:
-        """Sets the feature moments of a proxy to those of these videos."""
+        """Sets the feature moments of a proxy to those of these videos.
+
+        Raises:
+            TypeError: it is the proxy of the other side.
+        """
+        other = UserProxy if self.kind == "challenge" else ChallengeProxy
+        if isinstance(model, other):
+            raise TypeError(
+                f"`data` of {other.__name__} must be {other.DATA} of a split. "
+                f"Received: {self!r}"
+            )
         rows = np.unique(self.task.rows[self.rows])
         set_moments(model, self.data.table, self.variant, rows)
 
@@ -106,7 +126,7 @@ class VideoPart:
             (inputs, class): the inputs of a proxy, and int32 (batch_size,).
 
         Raises:
-            DataError: the part has no videos.
+            DataError: the part has no videos, or `batch_size` is outside its range.
         """
         examples = proxy_examples(self.task, self.data.table, self.variant).take(
             self.rows
@@ -255,7 +275,15 @@ class ParticipationPart:
         return tables["challenge"].numpy(), tables["challenge_valid"].numpy()
 
     def part(self, name: str) -> ParticipationPart:
-        """Returns another part of the same fold: "train", "valid" or "test"."""
+        """Returns another part of the same fold: "train", "valid" or "test".
+
+        Raises:
+            DataError: another name.
+        """
+        if name not in _PARTS:
+            raise DataError(
+                f"`name` must be one of {', '.join(_PARTS)}. Received: name={name!r}"
+            )
         return ParticipationPart(self._view, name)
 
     def to_tf(
@@ -281,7 +309,8 @@ class ParticipationPart:
             those of `DeepChallenger`; label int32 and weight float32 (batch_size,).
 
         Raises:
-            DataError: the part has no pairs, or another `class_weight`.
+            DataError: the part has no pairs, another `class_weight`, or `batch_size` is
+                outside its range.
         """
         if class_weight not in CLASS_WEIGHTS:
             raise DataError(

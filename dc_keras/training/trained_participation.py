@@ -21,7 +21,7 @@ import tensorflow as tf
 from dc_keras.context.context_model import ContextModel
 from dc_keras.context.post_vectors import UNKNOWN, embed_posts
 from dc_keras.context.set_vectors import join_rows
-from dc_keras.errors import DataError
+from dc_keras.errors import DataError, require_type
 from dc_keras.options import (
     ContextOptions,
     ModelOptions,
@@ -96,8 +96,10 @@ class TrainedParticipation:
 
         Raises:
             DataError: the part belongs to another split.
+            TypeError: it is no part of a split.
         """
-        if part.data is not self.data:
+        require_type("part", part, ParticipationPart)
+        if not _is_same_fold(part.data, self.data):
             raise DataError(
                 "`part` must belong to the split that the model was fitted on; save "
                 f"the model and load it to use it elsewhere. Received: part={part!r}"
@@ -118,7 +120,7 @@ class TrainedParticipation:
             DataError: the directory holds something else, or a model and `overwrite` is
                 not set.
         """
-        place = Path(directory)
+        place = Path(directory).resolve()
         if place.exists() and any(place.iterdir()):
             if not overwrite:
                 raise DataError(
@@ -190,8 +192,19 @@ def fit_participation(
     Raises:
         DataError: the two are not the training and the validation part of one split, or
             the features do not have the variant of `baseline`.
+        TypeError: an argument has another type.
     """
-    if train.data is not valid.data or (train.name, valid.name) != ("train", "valid"):
+    for name, value, accepted in (
+        ("train", train, ParticipationPart),
+        ("valid", valid, ParticipationPart),
+        ("model", model, ModelOptions),
+        ("training", training, TrainingOptions),
+        ("context", context, ContextOptions),
+        ("protocol", protocol, ProtocolOptions),
+    ):
+        require_type(name, value, accepted)
+    is_named = (train.name, valid.name) == ("train", "valid")
+    if not is_named or not _is_same_fold(train.data, valid.data):
         raise DataError(
             "`train` and `valid` must be the training and the validation part of one "
             f"split. Received: train={train!r}, valid={valid!r}"
@@ -253,7 +266,9 @@ class SavedParticipation:
 
         Raises:
             DataError: an unknown challenge, or features by another encoder.
+            TypeError: `part` is no part of a split.
         """
+        require_type("part", part, ParticipationPart)
         grid, pairs, rows = part.data.grid, part.data.pairs, part.rows
         row_of = {name: row for row, name in enumerate(self.config["challenges"])}
         asked = [grid.challenges[c] for c in np.unique(pairs.challenge[rows])]
@@ -356,4 +371,13 @@ def load_participation(directory: str | Path) -> SavedParticipation:
 
 
 def _fingerprint(spec: Any) -> str | None:
-    return None if spec is None else spec.get("fingerprint")
+    # Features from arrays have a name only.
+    return None if spec is None else spec.get("fingerprint") or spec.get("name")
+
+
+def _is_same_fold(one: FoldData, other: FoldData) -> bool:
+    """Returns whether two calls of `split` made the same parts of the same dataset."""
+    return one.grid is other.grid and all(
+        np.array_equal(getattr(one.fold, part), getattr(other.fold, part))
+        for part in ("train", "valid", "test")
+    )

@@ -1,9 +1,11 @@
 """The public Python API: what a notebook may rely on."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -298,6 +300,118 @@ def test_features_from_arrays_make_no_bundle_of_raw_posts(fitted, saved, tmp_pat
 def test_another_kind_of_model_is_refused(tmp_path):
     with pytest.raises(TypeError, match="`model` must be a DeepChallenger"):
         dc.export(keras.Sequential(), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("call", "rule"),
+    [
+        (
+            lambda v: dc.ParticipationDataset(v.study, v.corpus, v.features),
+            "`corpus` must be a Corpus. Received: Study",
+        ),
+        (
+            lambda v: dc.ParticipationDataset(v.corpus, v.features, v.study),
+            "`study` must be a Study. Received: Features",
+        ),
+        (
+            lambda v: dc.evaluate(v.test, v.guess),
+            "`part` must be a ParticipationPart. Received: ndarray",
+        ),
+        (
+            lambda v: dc.fit_participation(v.train, v.valid, training={"epochs": 1}),
+            "`training` must be a TrainingOptions. Received: dict",
+        ),
+        (
+            lambda v: dc.fit_participation(v.data, v.data),
+            "`train` must be a ParticipationPart. Received: ParticipationDataset",
+        ),
+        (
+            lambda v: v.fitted.predict(v.test.pairs),
+            "`part` must be a ParticipationPart. Received: DataFrame",
+        ),
+        (
+            lambda v: dc.export(v.fitted, "bundle", data=v.data),
+            "`data` must be a ParticipationPart. Received: ParticipationDataset",
+        ),
+        (
+            lambda v: dc.models.DeepChallenger.from_preset("default", data=v.data),
+            "`data` of DeepChallenger must be a part of a split. Received: Partic",
+        ),
+        (
+            lambda v: dc.models.ChallengeProxy.from_preset("default", data=v.train),
+            "`data` of ChallengeProxy must be `challenge_videos()` of a part of a spl",
+        ),
+        (
+            lambda v: dc.models.UserProxy.from_preset(
+                "default", data=v.train.challenge_videos(), hidden_dim=2
+            ),
+            "`data` of UserProxy must be `user_videos()` of a part of a split. "
+            "Received: <challenge videos, train part of cold_user, fold 0:",
+        ),
+        (
+            lambda v: v.data.with_embeddings(
+                dc.models.UserProxy(2, caption_dim=3), dc.models.UserProxy(2, 1, 1)
+            ),
+            "`challenge_proxy` comes first, `user_proxy` second. Received: UserProxy,",
+        ),
+    ],
+)
+def test_arguments_of_another_type_are_refused(
+    call, rule, corpus, study, features, data, parts, fitted
+):
+    train, valid, test = parts
+    values = SimpleNamespace(
+        corpus=corpus,
+        study=study,
+        features=features,
+        data=data,
+        train=train,
+        valid=valid,
+        test=test,
+        fitted=fitted,
+        guess=np.full(len(test), 0.5),
+    )
+    with pytest.raises(TypeError, match=re.escape(rule)):
+        call(values)
+
+
+def test_scores_may_be_any_array_and_have_an_axis_of_one_output(parts):
+    *_, test = parts
+    guess = np.random.default_rng(0).random(len(test))
+    table = dc.evaluate(guess, test, baselines=False)
+    for same in (pl.Series(guess), tf.constant(guess), list(guess), guess[:, None]):
+        assert dc.evaluate(same, test, baselines=False).rows == table.rows
+    inputs = {
+        name: keras.Input(spec.shape[1:], name=name, dtype=spec.dtype)
+        for name, spec in test.to_tf().element_spec[0].items()
+    }
+    pooled = keras.layers.Flatten()(inputs["user"])
+    own = keras.Model(inputs, keras.layers.Dense(1, "sigmoid")(pooled), name="own")
+    assert dc.evaluate(own, test, baselines=False).rows[0][0] == "own"
+    with pytest.raises(dc.DataError, match="must not be that of a simple baseline"):
+        dc.evaluate(guess, test, name="popularity")
+    with pytest.raises(dc.DataError, match=r"must be a Keras model.*Received: str"):
+        dc.evaluate("run/model", test)
+
+
+def test_a_split_may_be_made_again(fitted, data, parts):
+    _, valid, test = data.split("cold_user", fold=0)
+    np.testing.assert_array_equal(fitted.predict(test), fitted.predict(parts[2]))
+    with pytest.raises(dc.DataError, match="`baseline` must be one of CLIP"):
+        dc.fit_participation(parts[0], valid, baseline="nothing")
+    with pytest.raises(dc.DataError, match="`name` must be one of train, valid, test"):
+        test.part("validation")
+
+
+def test_features_under_another_name_are_refused(saved, corpus, study, features):
+    renamed = dc.Features.from_arrays(
+        features.video_ids,
+        frames={"other": features.vision["CLIP"].frames},
+        captions=features.captions,
+    )
+    _, _, test = dc.ParticipationDataset(corpus, study, renamed).split("cold_user")
+    with pytest.raises(dc.DataError, match=r"encoder CLIP of the model\. .*: other$"):
+        dc.load_participation(saved).predict(test)
 
 
 def test_parts_of_two_splits_are_refused(data, parts):

@@ -51,3 +51,12 @@ def test_a_repeated_id_is_named():
 def test_features_of_no_directory_are_refused():
     with pytest.raises(DataError, match="at least one directory"):
         Features.load()
+
+
+def test_ids_are_texts_or_bytes():
+    features = Features.from_arrays(
+        np.array([b"7", b"8"]), captions=np.ones((2, 3), np.float32)
+    )
+    assert features.video_ids == ("7", "8")
+    with pytest.raises(DataError, match="`video_ids` must be a list of ids"):
+        Features.from_arrays("78", captions=np.ones((2, 3)))

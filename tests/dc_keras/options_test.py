@@ -1,6 +1,7 @@
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 
 from dc_keras.errors import DataError
@@ -57,6 +58,32 @@ def test_a_number_outside_its_range_is_refused(cls, name, value, rule):
     with pytest.raises(DataError) as error:
         cls(**{name: value})
     assert str(error.value) == f"`{name}` must be {rule}. Received: {name}={value}."
+
+
+@pytest.mark.parametrize(
+    ("cls", "name", "value", "rule"),
+    [
+        (TrainingOptions, "epochs", "3", "of type int, not str"),
+        (TrainingOptions, "epochs", 2.5, "of type int, not float"),
+        (TrainingOptions, "epochs", True, "of type int, not bool"),
+        (TrainingOptions, "epochs", None, "of type int, not NoneType"),
+        (TrainingOptions, "learning_rate", float("nan"), "at least 0"),
+        (TrainingOptions, "seed", 2**31, "below 2147483648"),
+        (ModelOptions, "layer_norm", "no", "of type bool, not str"),
+        (ProtocolOptions, "negatives", 10, "of type str, not int"),
+    ],
+)
+def test_a_value_of_another_type_is_refused(cls, name, value, rule):
+    with pytest.raises(DataError) as error:
+        cls(**{name: value})
+    assert str(error.value) == f"`{name}` must be {rule}. Received: {name}={value}."
+
+
+def test_numbers_of_numpy_are_stored_as_json():
+    options = TrainingOptions(epochs=np.int64(3), learning_rate=np.float32(0.5))
+    assert json.loads(json.dumps(options.to_dict()))["epochs"] == 3
+    assert TrainingOptions(learning_rate=1).learning_rate == 1
+    assert StudyOptions(history_max=None).history_max is None
 
 
 @pytest.mark.parametrize("name", ["patience", "validation_fraction"])

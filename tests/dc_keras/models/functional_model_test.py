@@ -131,7 +131,17 @@ def test_an_unknown_preset_is_refused():
         ({"dropout": 1.5}, DataError, "`dropout` must be below 1"),
         ({"user_pooling": "sum"}, DataError, "`user_pooling` must be one of"),
         ({"hidden_dims": 3}, TypeError, "unexpected keyword argument 'hidden_dims'"),
-        ({"support_max": 0}, ValueError, "`support_max` must be at least 1. Received"),
+        (
+            {"support_max": 0},
+            ValueError,
+            "`support_max` must be a whole number, at lea",
+        ),
+        (
+            {"user_dim": "8"},
+            ValueError,
+            "`user_dim` must be a whole number, at least 1",
+        ),
+        ({"copies": 0}, ValueError, "`copies` must be a whole number, at least 1"),
     ],
 )
 def test_arguments_outside_their_range_are_refused(wrong, error, rule):

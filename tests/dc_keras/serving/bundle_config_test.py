@@ -4,7 +4,11 @@ import sys
 import pytest
 
 from dc_keras.errors import DataError
-from dc_keras.serving.bundle_config import find_version, require_challenges
+from dc_keras.serving.bundle_config import (
+    find_version,
+    read_config,
+    require_challenges,
+)
 
 
 def test_the_nearest_name_is_offered():
@@ -18,6 +22,8 @@ def test_the_nearest_name_is_offered():
         require_challenges(known, ["cats", "dence"])
     with pytest.raises(DataError, match=r"Received: challenge='xyz'\.$"):
         require_challenges(known, ["xyz"])
+    with pytest.raises(TypeError, match=r"a list of names\. Received: 'dance'"):
+        require_challenges(known, "dance")
 
 
 def test_the_highest_version_counts(tmp_path):
@@ -26,6 +32,8 @@ def test_the_highest_version_counts(tmp_path):
     assert find_version(tmp_path) == tmp_path / "10"
     with pytest.raises(DataError, match=r"must contain saved_model\.pb"):
         find_version(tmp_path / "2")
+    with pytest.raises(DataError, match="a bundle of export_model, but config"):
+        read_config(tmp_path / "2")
 
 
 def test_a_bundle_is_checked_without_tensorflow():

@@ -131,3 +131,6 @@ def test_models_that_do_not_fit_are_refused(parts, tmp_path):
     other = DeepChallenger(2, 3, 2, 3)
     with pytest.raises(DataError, match="`data` must have the sizes of the model"):
         export(other, tmp_path / "bundle", data=parts[0])
+    with pytest.raises(DataError, match="must be a whole number, at least 1"):
+        export(other, tmp_path / "bundle", version=-1)
+    assert not list(tmp_path.iterdir())

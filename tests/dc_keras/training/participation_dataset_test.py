@@ -187,11 +187,37 @@ def test_several_cutoffs_are_judged_by_time(world, study, features):
         (("cold_users",), "`split` must be one of"),
         (("cold_user", 3), "`fold` of cold_user must be 0 to 2. Received: fold=3"),
         (("temporal",), "temporal needs a grid of at least two cutoffs"),
+        (("cold_user", "0"), "must be 0 to 2. Received: fold='0'"),
     ],
 )
 def test_splits_that_are_not_there_are_refused(data, arguments, rule):
     with pytest.raises(DataError, match=rule):
         data.split(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "rule"),
+    [
+        ({"num_folds": "3"}, "`num_folds` must be of type int, not str"),
+        ({"validation_fraction": 1.5}, "`validation_fraction` must be below 1"),
+        ({"seed": -1}, "`seed` must be at least 0"),
+        ({"seed": 2147483}, "`seed` of a split must be 0 to 2147482"),
+    ],
+)
+def test_numbers_of_a_split_have_ranges(data, arguments, rule):
+    with pytest.raises(DataError, match=rule):
+        data.split("cold_user", **arguments)
+
+
+@pytest.mark.parametrize("batch_size", [0, -1, 2.5, "8", None])
+def test_batches_have_a_whole_number_of_examples(data, batch_size):
+    train, _, _ = data.split("cold_user")
+    for part in (train, train.challenge_videos()):
+        with pytest.raises(DataError, match="`batch_size` must be"):
+            part.to_tf(batch_size)
+    assert len(train.to_tf(np.int64(len(train)))) == 1
+    # Without captions of people, which its fold has.
+    assert len(repr(train.challenge_videos())) < 100
 
 
 def test_a_video_without_features_is_refused(world, study, features):
