@@ -10,10 +10,8 @@ from dc_keras.models.deep_challenger import DeepChallenger
 from dc_keras.serving.bundle import export_bundle
 from dc_keras.serving.vector_bundle import export_vector_bundle
 from dc_keras.training.participation_part import ParticipationPart
-from dc_keras.training.trained_participation import (
-    SavedParticipation,
-    TrainedParticipation,
-)
+from dc_keras.training.saved_participation import SavedParticipation
+from dc_keras.training.trained_participation import TrainedParticipation
 
 
 def export(

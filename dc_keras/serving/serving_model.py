@@ -25,12 +25,8 @@ from dc_keras.serving.fact_inputs import (
     UserFacts,
 )
 from dc_keras.serving.video_graph import EncodedPosts, Encoders, VideoGraph
-from dc_keras.training.model_directory import load_model
 from dc_keras.training.participation_model import ParticipationModel
-from dc_keras.training.saved_participation import (
-    CHALLENGES_FILE,
-    read_participation,
-)
+from dc_keras.training.saved_participation import load_participation
 
 CAPTIONS = tf.TensorSpec((None, None), tf.string, name="captions")
 TOKENS = tf.TensorSpec((None, None, None), tf.int32, name="token_ids")
@@ -342,21 +338,15 @@ def build_serving_model(
         DataError: the directory contains another kind of model, or an encoder has
             other weights than the one that made the features.
     """
-    model, config = read_participation(directory)
+    saved = load_participation(directory)
+    model, config, known = saved.model, saved.config, saved.sets["vectors"]
     encoders, videos = Encoders(), {}
-    is_baseline = config.get("baseline") is not None
     for side in ("user", "challenge"):
-        proxy = None
-        if model.fusion is not None and not is_baseline:
-            proxy, _ = load_model(directory / f"{side}_proxy")
+        proxy, _ = saved.proxies.get(side, (None, None))
         videos[side] = encoders.video_graph(
-            proxy, config["sides"][side], is_mean=is_baseline
+            proxy, config["sides"][side], is_mean=saved.baseline is not None
         )
-    with (
-        (directory / CHALLENGES_FILE).open("rb") as file,
-        np.load(file, allow_pickle=False) as sets,
-    ):
-        posts, valid, known = sets["posts"], sets["valid"], sets["vectors"]
+    posts, valid = saved.sets["posts"], saved.sets["valid"]
     table = np.concatenate([known, _make_unknown_row(model, known)])
     captions = videos["user"].captions
     if captions is not None and captions.takes_tokens:

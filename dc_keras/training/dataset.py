@@ -199,11 +199,7 @@ class Examples(TrainingExamples):
         return self._look_up_inputs(rows)
 
     def keras_batches(
-        self,
-        batch_size: int,
-        *,
-        shuffle_seed: int | None = None,
-        has_weights: bool = False,
+        self, batch_size: int, shuffle_seed: int | None = None
     ) -> tf.data.Dataset:
         """Returns one pass for Keras's `fit`, `evaluate` and `predict`.
 
@@ -212,10 +208,9 @@ class Examples(TrainingExamples):
             shuffle_seed: seed of the order, which changes with every iteration; None
                 keeps the order of the examples. Datasets with the same seed have the
                 same orders if TensorFlow's global seed is the same.
-            has_weights: whether to include weights.
 
         Returns:
-            (inputs by name, labels), or (inputs by name, labels, weights).
+            (inputs by name, labels).
         """
         order = tf.data.Dataset.range(len(self))
         if shuffle_seed is not None:
@@ -225,8 +220,7 @@ class Examples(TrainingExamples):
         @tf.autograph.experimental.do_not_convert
         def load(rows: tf.Tensor) -> tuple[Any, ...]:
             batch = {name: tf.gather(column, rows) for name, column in columns.items()}
-            inputs, labels, weights = self._look_up(batch)
-            return (inputs, labels, weights) if has_weights else (inputs, labels)
+            return self._look_up_inputs(batch), batch["label"]
 
         batches = order.batch(batch_size).map(load, num_parallel_calls=1)
         return without_autotune(batches.prefetch(1))

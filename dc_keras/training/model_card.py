@@ -32,7 +32,7 @@ from dc_keras.training.average_precision import (
     Scores,
     bootstrap_average_precision,
 )
-from dc_keras.training.model_config import CONFIG_FILE
+from dc_keras.training.model_directory import CONFIG_FILE
 
 CARD_FILE = "MODEL_CARD.md"
 PROXIES = ("challenge_proxy", "user_proxy")

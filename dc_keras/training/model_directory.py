@@ -18,18 +18,10 @@ import shutil
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
-
-# Registers the layers that a saved model may contain.
-import dc_keras.models.deep_challenger
-import dc_keras.models.paper_baselines
-import dc_keras.models.pooling
-import dc_keras.models.proxy  # noqa: F401
 from dc_keras.corpus.store import write_text
 from dc_keras.errors import DataError
-from dc_keras.training.model_config import CONFIG_FILE, read_config
 from dc_keras.version import __version__
 from tfrecords.storage.atomic_update import AtomicUpdate, finish_update
 from tfrecords.storage.checksums import SUMS_FILE, hash_directory
@@ -37,6 +29,10 @@ from tfrecords.storage.integrity import verify_directory
 from tfrecords.storage.read_errors import reading
 from tfrecords.storage.settings_difference import describe_difference
 
+if TYPE_CHECKING:
+    import keras
+
+CONFIG_FILE = "config.json"
 MODEL_FILE = "model.keras"
 # Configuration of an unfinished training.
 _STARTED_FILE = ".training.json"
@@ -129,9 +125,35 @@ def load_model(directory: Path) -> tuple[keras.Model, dict[str, Any]]:
         DataError: if it is not a model directory, training is not finished, or a file
             is damaged.
     """
+    import keras
+
+    # Registers the layers that a saved model may contain.
+    import dc_keras.models.deep_challenger
+    import dc_keras.models.paper_baselines
+    import dc_keras.models.pooling
+    import dc_keras.models.proxy  # noqa: F401
+
     config = read_config(directory)
     with reading(directory, "a model of train"):
         return keras.models.load_model(directory / MODEL_FILE), config
+
+
+def read_config(directory: Path) -> dict[str, Any]:
+    """Returns the configuration of a model directory, without importing TensorFlow.
+
+    Raises:
+        DataError: the directory has no finished model, or a file is damaged.
+    """
+    finish_update(directory)
+    path = directory / CONFIG_FILE
+    if not path.exists():
+        raise DataError(
+            f"{directory} is not a finished model directory: {CONFIG_FILE} is missing; "
+            "run `python -m pipelines.train`"
+        )
+    verify_directory(directory, "train")
+    with reading(directory, "a model of train"):
+        return dict(json.loads(path.read_text(encoding="utf-8")))
 
 
 def write_json(path: Path, values: Any) -> None:

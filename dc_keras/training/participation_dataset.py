@@ -28,15 +28,9 @@ from dc_keras.study.resolution import named_joins, resolve_study
 from dc_keras.study.splits import make_folds
 from dc_keras.study.study import Study, SupportRule
 from dc_keras.study.temporal import resolve_temporal
-from dc_keras.training.fold_fitting import FoldData
-from dc_keras.training.fusion_training import (
-    video_vectors,
-)
-from dc_keras.training.participation_part import FoldView, ParticipationPart
-from dc_keras.training.proxy_training import (
-    embed_sides,
-    side_variants,
-)
+from dc_keras.training.fusion_training import video_vectors
+from dc_keras.training.participation_part import DatasetFold, ParticipationPart
+from dc_keras.training.proxy_training import embed_sides, side_variants
 
 
 class ParticipationDataset:
@@ -169,18 +163,17 @@ class ParticipationDataset:
             raise DataError(
                 f"`fold` of {name} must be 0 to {len(folds) - 1}. Received: fold={fold}"
             )
-        data = FoldData(
+        data = DatasetFold(
             self.grid,
-            self.pairs,
             self.features,
             self.facts,
             folds[fold],
             seed * 1000 + fold,
-        )
-        view = FoldView(
-            data, lambda: self.vectors, validation_fraction, self.key_fingerprint
+            self.key_fingerprint,
+            get_vectors=lambda: self.vectors,
+            validation_fraction=validation_fraction,
         )
         train, valid, test = (
-            ParticipationPart(view, part) for part in ("train", "valid", "test")
+            ParticipationPart(data, part) for part in ("train", "valid", "test")
         )
         return train, valid, test

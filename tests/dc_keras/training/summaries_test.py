@@ -17,7 +17,9 @@ from tensorboard.plugins.pr_curve import metadata as pr_metadata
 from tensorboard.plugins.projector import ProjectorConfig
 from werkzeug.serving import ThreadedWSGIServer
 
-from dc_keras.options import ModelOptions, ProtocolOptions
+from dc_keras.options import ContextOptions, ModelOptions, ProtocolOptions
+from dc_keras.training.fold import FoldData
+from dc_keras.training.recipe import Recipe
 from dc_keras.training.summaries import log_config, log_pr_curve, log_projector
 from dc_keras.training.train_model import train_participation
 from dc_keras.training.training_job import TrainingRun
@@ -86,14 +88,12 @@ def two_runs(grid, table, facts, training_options, tmp_path_factory):
     frames = np.arange(2 * 8 * 8 * 3, dtype=np.uint8).reshape(2, 8, 8, 3)
     shape = ModelOptions(frame_pooling="mean", interaction="none", hidden_dim=8)
     for name, rate in (("fast", 0.05), ("slow", 0.001)):
+        training = replace(training_options, epochs=2, learning_rate=rate)
         run = TrainingRun(
-            grid=grid,
-            table=table,
-            model=shape,
-            training=replace(training_options, epochs=2, learning_rate=rate),
-            protocol=ProtocolOptions(negatives="1:1"),
-            directory=directory / name,
-            facts=facts,
+            FoldData.without_test(grid, table, facts, 0.2, training.seed),
+            Recipe.of(shape, training, ContextOptions()),
+            ProtocolOptions(negatives="1:1"),
+            directory / name,
             sample_frames={"dance/user00-0": frames},
         )
         train_participation(run)
