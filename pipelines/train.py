@@ -129,7 +129,6 @@ def main() -> None:
 
 def _train(run: TrainingRun, corpus: Corpus) -> None:
     from dc_keras.training.model_card import (
-        CorpusFacts,
         summarize_score,
         write_model_cards,
     )
@@ -139,7 +138,7 @@ def _train(run: TrainingRun, corpus: Corpus) -> None:
         train_participation(run)
     else:
         train_proxy(run, _TASK.value)
-    write_model_cards(run.directory, CorpusFacts.of(corpus), run.data.grid)
+    write_model_cards(run.directory, corpus, run.data.grid)
     place = _OUTPUT.value
     app.say(f"{place}: the model, config.json, predictions.parquet, MODEL_CARD.md")
     app.say(f"curves: tensorboard --logdir={place}")

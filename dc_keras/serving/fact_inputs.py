@@ -5,8 +5,6 @@ docs/serving.md has a table of their units and of the values for unknown.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import tensorflow as tf
 
 from dc_keras.serving.unknown_facts import OF_POSTS, OF_USERS
@@ -23,14 +21,6 @@ USER_SPECS = (
     tf.TensorSpec((None, None), tf.string, name="joined"),
     tf.TensorSpec((None,), tf.int64, name="now"),
 )
-
-
-class UserFacts(NamedTuple):
-    """Facts of users, each (batch_size, …)."""
-
-    account: tf.Tensor
-    joined: tf.Tensor
-    now: tf.Tensor
 
 
 def unknown_facts_of(captions: tf.Tensor) -> dict[str, tf.Tensor]:

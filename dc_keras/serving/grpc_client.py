@@ -125,8 +125,6 @@ class GrpcClient(Client):
         spec.name = self.model
         if self.version is not None:
             spec.version.value = self.version
-        if self.label is not None:
-            spec.version_label = self.label
         try:
             return method(request, timeout=timeout_s)
         except grpc.RpcError as error:

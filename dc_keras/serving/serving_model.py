@@ -19,11 +19,7 @@ from dc_keras.context.post_vectors import UNKNOWN
 from dc_keras.context.set_vectors import join_posts
 from dc_keras.serving.calibration import Calibration, calibrate
 from dc_keras.serving.challenge_table import ChallengeTable, fit_to
-from dc_keras.serving.fact_inputs import (
-    POST_SPECS,
-    USER_SPECS,
-    UserFacts,
-)
+from dc_keras.serving.fact_inputs import POST_SPECS, USER_SPECS
 from dc_keras.serving.video_graph import EncodedPosts, Encoders, VideoGraph
 from dc_keras.training.participation_model import ParticipationModel
 from dc_keras.training.saved_participation import load_participation
@@ -117,14 +113,14 @@ class ServingModel:
 
     @tf.function(autograph=False)
     def join_user(
-        self, posts: tf.Tensor, valid: tf.Tensor, facts: UserFacts
+        self, posts: tf.Tensor, valid: tf.Tensor, *facts: tf.Tensor
     ) -> tf.Tensor:
         """Combines embedded posts and facts of users → (B, user_width); eq. (2).
 
         Args:
             posts: embedded posts, newest first, float32 (B, any, post_width).
             valid: True where there is a post, bool (B, any).
-            facts: facts of the users.
+            facts: account, joined and now of the users; see `fact_inputs.USER_SPECS`.
         """
         posts, valid = (fit_to(x, self.history_max) for x in (posts, valid))
         parts = []
@@ -134,7 +130,7 @@ class ServingModel:
             context_posts = posts[:, :, self.user_videos.video_dim :]
             layout = self.context.pairs.layout
             parts.append(join_posts(layout.user, context_posts, valid))
-            parts += self._user_fact_parts(facts)
+            parts += self._user_fact_parts(*facts)
         return tf.concat(parts, axis=1)
 
     @tf.function(autograph=False)
@@ -249,7 +245,7 @@ class ServingModel:
         posts, valid = self._embed_sets(
             "user", self.history_max, texts, captions, frames, facts[:count]
         )
-        return self.join_user(posts, valid, UserFacts(*facts[count:]))
+        return self.join_user(posts, valid, *facts[count:])
 
     def _embed_sets(
         self,
@@ -300,25 +296,21 @@ class ServingModel:
             return fusion.represent_users(values, valid)
         return fusion.represent_challenges(values, valid)
 
-    def _user_fact_parts(self, facts: UserFacts) -> list[tf.Tensor]:
+    def _user_fact_parts(
+        self, account: tf.Tensor, joined: tf.Tensor, now: tf.Tensor
+    ) -> list[tf.Tensor]:
         """Returns the parts of user vectors after the history; see `pair_features`."""
         context = cast("ContextModel", self.context)
-        account = tf.where(
-            facts.account >= 0, tf.math.log1p(tf.maximum(facts.account, 0.0)), UNKNOWN
-        )
-        row = self.challenges.lookup.lookup(facts.joined)
-        joined = tf.reduce_max(
-            tf.one_hot(row, context.pairs.layout.num_challenges), axis=1
-        )
-        are_known = tf.reduce_any(tf.strings.length(facts.joined) > 0, axis=1)
-        past = tf.fill((tf.shape(row)[0], len(PAST)), UNKNOWN)
-        now = context.space.day_of(facts.now)
+        logs = tf.math.log1p(tf.maximum(account, 0.0))
+        row = self.challenges.lookup.lookup(joined)
+        is_joined = tf.one_hot(row, context.pairs.layout.num_challenges)
+        are_known = tf.reduce_any(tf.strings.length(joined) > 0, axis=1)
         return [
-            account,
-            past,
+            tf.where(account >= 0, logs, UNKNOWN),
+            tf.fill((tf.shape(row)[0], len(PAST)), UNKNOWN),
             tf.cast(are_known, tf.float32)[:, None],
-            joined,
-            now[:, None],
+            tf.reduce_max(is_joined, axis=1),
+            context.space.day_of(now)[:, None],
         ]
 
 

@@ -18,7 +18,6 @@ from dc_keras.serving.calibration import calibrate
 from dc_keras.serving.fact_inputs import (
     POST_SPECS,
     USER_SPECS,
-    UserFacts,
     unknown_facts_of,
 )
 from dc_keras.serving.serving_model import CAPTIONS, FRAMES, TOKENS, ServingModel
@@ -153,7 +152,7 @@ def _variant_endpoints(model: ServingModel) -> dict[str, Endpoint]:
         "find_support": (model.challenges.find_videos, [_NAMES]),
         "join_user": (
             lambda user_videos, valid, *facts: {
-                "user": model.join_user(user_videos, valid, UserFacts(*facts))
+                "user": model.join_user(user_videos, valid, *facts)
             },
             [_set_spec(model, "user"), _VALID, *USER_SPECS],
         ),

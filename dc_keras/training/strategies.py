@@ -9,7 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 from dc_keras.errors import DataError
-from dc_keras.training.workers import Worker
+from dc_keras.training.workers import is_chief
 
 
 def make_strategy(name: str, tpu_address: str = "") -> Any:
@@ -58,7 +58,7 @@ def _mirrored() -> Any:
 
 @cache
 def _multi_worker() -> Any:
-    Worker.from_environment()
+    is_chief()  # checks TF_CONFIG, whose errors TensorFlow does not explain
     return tf.distribute.MultiWorkerMirroredStrategy()
 
 

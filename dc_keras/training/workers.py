@@ -11,7 +11,6 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,39 +21,24 @@ _VARIABLE = "TF_CONFIG"
 _TYPES = ("chief", "worker")
 
 
-@dataclass(frozen=True)
-class Worker:
-    """This process in a distributed training.
+def is_chief() -> bool:
+    """Returns whether this process writes the results of a distributed training.
 
-    Attributes:
-        kind: type of the task, "chief" or "worker".
-        index: number of the task within its type.
-        is_chief: whether this process writes the results. It is the task of type
-            "chief", or the first worker if there is none.
+    It is the task of type "chief" of `TF_CONFIG`, or the first worker if there is none.
+
+    Raises:
+        DataError: `TF_CONFIG` is missing, is not JSON, or does not list this process.
     """
-
-    kind: str
-    index: int
-    is_chief: bool
-
-    @classmethod
-    def from_environment(cls) -> Worker:
-        """Reads `TF_CONFIG`.
-
-        Raises:
-            DataError: if it is missing, is not JSON, or does not list this process.
-        """
-        text = os.environ.get(_VARIABLE, "")
-        try:
-            config = json.loads(text)
-            addresses = {kind: config["cluster"].get(kind, []) for kind in _TYPES}
-            kind, index = config["task"]["type"], int(config["task"]["index"])
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise _bad_config(text) from error
-        if not _is_listed(addresses, kind, index):
-            raise _bad_config(text)
-        is_chief = kind == "chief" or (index == 0 and not addresses["chief"])
-        return cls(kind, index, is_chief)
+    text = os.environ.get(_VARIABLE, "")
+    try:
+        config = json.loads(text)
+        addresses = {kind: config["cluster"].get(kind, []) for kind in _TYPES}
+        kind, index = config["task"]["type"], int(config["task"]["index"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _bad_config(text) from error
+    if not _is_listed(addresses, kind, index):
+        raise _bad_config(text)
+    return bool(kind == "chief" or (index == 0 and not addresses["chief"]))
 
 
 def _is_listed(addresses: dict[str, Any], kind: str, index: int) -> bool:
@@ -88,7 +72,7 @@ def writable_directory(directory: Path, strategy: str) -> Iterator[Path]:
     Raises:
         DataError: if another training is writing to the directory.
     """
-    if strategy != "multi_worker" or Worker.from_environment().is_chief:
+    if strategy != "multi_worker" or is_chief():
         with writing(directory):
             yield directory
         return

@@ -163,15 +163,12 @@ def test_a_tensor_of_any_rank_is_sent_as_it_is(stub, client):
     assert stub.requests[0][1]["inputs"] == {"x": [[[1.0], [1.0]]]}
 
 
-def test_a_label_is_part_of_the_path(stub):
+def test_a_version_is_part_of_the_path(stub):
     stub.answers.append((200, {"outputs": [2.0, 4.0]}))
-    stub.answers *= 2
-    for choice in ({"label": "stable"}, {"version": 3}):
-        with connect(stub.address, "dc", **choice) as client:
-            _twice(client)
-    paths = [path for path, _ in stub.requests]
-    assert paths[0] == "/v1/models/dc/labels/stable:predict"
-    assert paths[1] == "/v1/models/dc/versions/3:predict"
+    with connect(stub.address, "dc", version=3) as client:
+        _twice(client)
+    [path] = [path for path, _ in stub.requests]
+    assert path == "/v1/models/dc/versions/3:predict"
 
 
 def test_a_silent_server_is_given_up_in_time():
