@@ -29,9 +29,6 @@ class Evidence:
         facts: facts of the posts.
         histories: rows of `facts` for each user, newest first.
         support: rows of `facts` for each challenge, without posts of hidden users.
-        documents: terms of each user's history.
-        challenge_documents: terms of each challenge's support.
-        pool_documents: terms of the history of each user of the pool.
         pool_histories: rows of `facts` for each user of the pool, newest first.
         pool_joined: float64 (num_pool, num_challenges), 1 where a user of the pool
             joined the challenge.
@@ -51,9 +48,6 @@ class Evidence:
     facts: PostFacts
     histories: tuple[np.ndarray, ...]
     support: tuple[np.ndarray, ...]
-    documents: tuple[list[str], ...]
-    challenge_documents: tuple[list[str], ...]
-    pool_documents: tuple[list[str], ...]
     pool_histories: tuple[np.ndarray, ...]
     pool_joined: np.ndarray
     num_supporters: np.ndarray
@@ -93,9 +87,6 @@ class Evidence:
             facts=facts,
             histories=tuple(facts.rows(ids) for ids in grid.histories),
             support=tuple(facts.rows(ids) for ids in support),
-            documents=tuple(facts.document(ids) for ids in grid.histories),
-            challenge_documents=tuple(facts.document(ids) for ids in support),
-            pool_documents=tuple(facts.document(ids) for ids in grid.pool_histories),
             pool_histories=tuple(facts.rows(ids) for ids in grid.pool_histories),
             pool_joined=np.array(joined, np.float64).reshape(shape),
             num_supporters=np.array([len(of_one) for of_one in authors], np.float64),

@@ -91,10 +91,6 @@ class PostFacts:
         """Returns the row numbers of posts, int64 (num_ids,)."""
         return np.array([self.row_of[v] for v in video_ids], np.int64)
 
-    def document(self, video_ids: Sequence[str]) -> list[str]:
-        """Returns the terms of posts as one list."""
-        return [term for v in video_ids for term in self.terms[self.row_of[v]]]
-
 
 def read_facts(
     videos: pl.DataFrame,

@@ -33,9 +33,16 @@ class TextSpace:
     @classmethod
     def of(cls, evidence: Evidence, train: np.ndarray) -> TextSpace:
         """Fits TF-IDF on training users and the pool, and transforms all documents."""
+        users, challenges, pool = (
+            [[t for row in rows for t in evidence.facts.terms[row]] for rows in sets]
+            for sets in (
+                evidence.histories,
+                evidence.support,
+                evidence.pool_histories,
+            )
+        )
         known = np.unique(evidence.pairs.user[train])
-        documents = [evidence.documents[user] for user in known]
-        documents += evidence.pool_documents
+        documents = [*(users[user] for user in known), *pool]
         vectorizer = TfidfVectorizer(
             analyzer=_identity, sublinear_tf=True, min_df=_MIN_DOCUMENTS
         )
@@ -46,8 +53,8 @@ class TextSpace:
             vectorizer = TfidfVectorizer(analyzer=_identity, vocabulary=[""])
             vectorizer.fit([[""]])
         return cls(
-            vectorizer.transform(evidence.documents),
-            vectorizer.transform(evidence.challenge_documents),
+            vectorizer.transform(users),
+            vectorizer.transform(challenges),
         )
 
 
@@ -63,7 +70,7 @@ def one_vs_rest(
         evidence: the pairs.
         train: positions of the training pairs.
         text: TF-IDF vectors.
-        rates: float64 (num_challenges,), see `rates.popularity`.
+        rates: float64 (num_challenges,), see `label_features.popularity`.
 
     Returns:
         float64 (num_users, num_challenges), to be added to `rates`.

@@ -148,7 +148,11 @@ class FoldRun:
         sides, fusion = [], fitted.model.fusion
         if fusion is not None:
             examples = self._fitting.pair_examples(
-                fitted.recipe, fitted.proxies, grid, table, fusion.support_max
+                fitted.recipe,
+                fitted.proxies,
+                grid,
+                table,
+                fusion.sizes["support_max"],
             )
             sides.append(represent(fusion, examples))
         if fitted.features is not None:

@@ -20,8 +20,8 @@ from sklearn.preprocessing import StandardScaler
 from dc_keras.context import tfidf_baselines
 from dc_keras.context.context_fitting import ContextFeatures
 from dc_keras.context.fold_data import Evidence
+from dc_keras.context.label_features import popularity as popularity_of
 from dc_keras.context.pair_features import NAMES
-from dc_keras.context.rates import popularity as popularity_of
 from dc_keras.context.tfidf_baselines import TextSpace
 from dc_keras.context.tfidf_baselines import cosine as text_cosine
 from dc_keras.context.tfidf_baselines import one_vs_rest as text_one_vs_rest
@@ -103,7 +103,7 @@ def prevalence(data: SimpleData) -> np.ndarray:
 
 
 def popularity(data: SimpleData) -> np.ndarray:
-    """Returns the rate at which users join the challenge (`context.rates`)."""
+    """Returns the rate at which users join the challenge (`label_features`)."""
     return _rate(data["rates/popularity"])
 
 

@@ -99,21 +99,6 @@ class DeepChallenger(FunctionalModel):
             trainable=trainable,
         )
 
-    @property
-    def sizes(self) -> dict[str, int]:
-        """The sizes of the inputs, by the constructor's arguments."""
-        return {k: v for k, v in self._arguments.items() if k != "copies"}
-
-    @property
-    def history_max(self) -> int:
-        """Videos of a user that the model sees, m of eq. (2)."""
-        return int(self._arguments["history_max"])
-
-    @property
-    def support_max(self) -> int:
-        """Videos of a challenge that the model sees, n of eq. (1)."""
-        return int(self._arguments["support_max"])
-
     def represent_users(self, videos: Any, valid: Any) -> Any:
         """Returns x^u, eq. (2), (batch_size, dim).
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import keras
 import tensorflow as tf
@@ -18,21 +18,6 @@ from keras import ops
 from dc_keras.options import PAPER_MODEL, ModelOptions
 
 PRESETS: Mapping[str, ModelOptions] = {"default": ModelOptions(), "paper": PAPER_MODEL}
-
-
-class ModelData(Protocol):
-    """Data that a model is built for; see `FunctionalModel.from_preset`.
-
-    Attributes:
-        sizes: the arguments of the model's constructor that the data decide.
-    """
-
-    @property
-    def sizes(self) -> Mapping[str, int]:
-        """See the class."""
-
-    def adapt(self, model: Any) -> None:
-        """Sets the fixed statistics of a new model, such as the moments of features."""
 
 
 def require_positive(**sizes: int) -> None:
@@ -92,6 +77,11 @@ class FunctionalModel(keras.Model):
         self.options = options
         self._arguments = dict(arguments)
 
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The sizes of inputs and outputs, by the constructor's arguments."""
+        return {k: v for k, v in self._arguments.items() if k != "copies"}
+
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments, and the names of frozen layers."""
         return {
@@ -119,13 +109,14 @@ class FunctionalModel(keras.Model):
         return model
 
     @classmethod
-    def from_preset(cls, preset: str, *, data: ModelData, **arguments: Any) -> Self:
+    def from_preset(cls, preset: str, *, data: Any, **arguments: Any) -> Self:
         """Builds a model with the options of a preset and the sizes of some data.
 
         Args:
             preset: "default" (`ModelOptions()`), or "paper" (`PAPER_MODEL`, the shape
                 that the paper describes).
-            data: the training part that the model is for.
+            data: the training part that the model is for. Its `sizes` are arguments of
+                the constructor, and its `adapt(model)` sets fixed statistics.
             **arguments: arguments of the constructor that differ from the preset.
 
         Returns:

@@ -87,11 +87,6 @@ class UserBaseline(FunctionalModel):
             inputs, output, arguments, shape, policy, name=name, trainable=trainable
         )
 
-    @property
-    def history_max(self) -> int:
-        """Maximum number of videos of a user, m of eq. (2)."""
-        return int(self._arguments["history_max"])
-
     def represent_users(self, videos: Any, valid: Any) -> Any:
         """Returns x^u, the log-odds of all challenges, (batch_size, num_challenges).
 

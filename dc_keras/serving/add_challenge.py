@@ -18,9 +18,9 @@ from dc_keras.serving.bundle_config import (
     require_challenge_posts,
 )
 from dc_keras.serving.challenge_table import ChallengeTable
-from dc_keras.serving.fact_inputs import unknown_facts_of
 from dc_keras.serving.predictor import CALIBRATION_FILE, Predictor
 from dc_keras.serving.raw_requests import RawPost
+from dc_keras.serving.signatures import unknown_facts_of
 from dc_keras.training.model_card import CARD_FILE
 from dc_keras.training.model_directory import write_json
 from tfrecords.storage.integrity import verify_directory

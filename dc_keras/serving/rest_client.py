@@ -1,8 +1,9 @@
 """Client of a model server over REST (tensorflow/serving, g3doc/api_rest.md).
 
-Bytes are sent as `{"b64": "…"}`, texts as JSON strings. HTTP libraries restart a timeout
-for every read, so a server that sends a byte now and then can keep a call open forever.
-Here a timer closes the connection at the deadline, which does not apply to the DNS lookup.
+Bytes are sent as `{"b64": "…"}`, texts as JSON strings. HTTP libraries restart a
+timeout for every read, so a server that sends a byte now and then can keep a call open
+forever. Here a timer closes the connection at the deadline, which does not apply to the
+DNS lookup.
 """
 
 from __future__ import annotations

@@ -19,7 +19,6 @@ from dc_keras.context.post_vectors import UNKNOWN
 from dc_keras.context.set_vectors import join_posts
 from dc_keras.serving.calibration import Calibration, calibrate
 from dc_keras.serving.challenge_table import ChallengeTable, fit_to
-from dc_keras.serving.fact_inputs import POST_SPECS, USER_SPECS
 from dc_keras.serving.video_graph import EncodedPosts, Encoders, VideoGraph
 from dc_keras.training.participation_model import ParticipationModel
 from dc_keras.training.saved_participation import load_participation
@@ -27,6 +26,19 @@ from dc_keras.training.saved_participation import load_participation
 CAPTIONS = tf.TensorSpec((None, None), tf.string, name="captions")
 TOKENS = tf.TensorSpec((None, None, None), tf.int32, name="token_ids")
 FRAMES = tf.TensorSpec((None, None, None), tf.string, name="frames")
+# Facts of posts and of users; docs/serving.md has their units and values for unknown.
+POST_SPECS = (
+    tf.TensorSpec((None, None), tf.string, name="sounds"),
+    tf.TensorSpec((None, None), tf.string, name="sound_titles"),
+    tf.TensorSpec((None, None), tf.int64, name="create_times"),
+    tf.TensorSpec((None, None), tf.float32, name="durations"),
+    tf.TensorSpec((None, None, 4), tf.float32, name="counts"),
+)
+USER_SPECS = (
+    tf.TensorSpec((None, 3), tf.float32, name="account"),
+    tf.TensorSpec((None, None), tf.string, name="joined"),
+    tf.TensorSpec((None,), tf.int64, name="now"),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +132,7 @@ class ServingModel:
         Args:
             posts: embedded posts, newest first, float32 (B, any, post_width).
             valid: True where there is a post, bool (B, any).
-            facts: account, joined and now of the users; see `fact_inputs.USER_SPECS`.
+            facts: account, joined and now of the users; see `USER_SPECS`.
         """
         posts, valid = (fit_to(x, self.history_max) for x in (posts, valid))
         parts = []

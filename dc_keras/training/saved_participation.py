@@ -112,7 +112,7 @@ class SavedParticipation:
         """Returns the vectors of all users of a grid, float32 (num_users, width)."""
         sides = []
         if self.model.fusion is not None:
-            size = self.model.fusion.history_max
+            size = self.model.fusion.sizes["history_max"]
             sets = user_sets(data.grid, data.table, self._embed_videos(data), size)
             sides.append(np.asarray(self.model.fusion.represent_users(*sets)))
         if self.model.context is not None:
