@@ -148,13 +148,10 @@ def mean_rate(evidence: Evidence, train: np.ndarray) -> float:
 
 
 def popularity(evidence: Evidence, train: np.ndarray) -> np.ndarray:
-    """Returns the rate at which each challenge is joined, shrunk to the mean rate.
+    """Returns the rate at which each challenge is joined, float64 (num_challenges,).
 
-    The rate is (joins + pool joins + k·mean) / (pairs + pool users + k) over training
-    pairs and users of the pool, with k = `POPULARITY_PRIOR_PAIRS`.
-
-    Returns:
-        float64 (num_challenges,), in (0, 1).
+    It is shrunk to the mean rate: (joins + pool joins + k·mean) / (pairs + pool users +
+    k) over training pairs and users of the pool, with k = `POPULARITY_PRIOR_PAIRS`.
     """
     topic = evidence.pair_topic[train]
     num_topics = int(evidence.topic.max()) + 1
@@ -170,12 +167,9 @@ def popularity(evidence: Evidence, train: np.ndarray) -> np.ndarray:
 def joins_and_pairs(
     evidence: Evidence, train: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the numbers of joins and of pairs of each user in training.
+    """Returns the numbers of joins and of pairs of each user in training, (num_users,).
 
     Rows of the same person at several cutoffs count together.
-
-    Returns:
-        Two arrays (num_users,).
     """
     person = evidence.pair_person[train]
     num_people = int(evidence.person.max()) + 1

@@ -153,8 +153,7 @@ def gather_rows(
         size: number of posts per set.
 
     Returns:
-        The vectors, float32 (num_sets, size, width), 0 where padded, and whether there
-        is a post, bool (num_sets, size).
+        float32 (num_sets, size, width), 0 where padded, and bool (num_sets, size).
     """
     values = np.zeros((len(sets), size, vectors.shape[1]), np.float32)
     valid = np.zeros((len(sets), size), bool)

@@ -61,7 +61,7 @@ class TextSpace:
 def one_vs_rest(
     evidence: Evidence, train: np.ndarray, text: TextSpace, rates: np.ndarray
 ) -> np.ndarray:
-    """Returns corrections of the rates of joining from the terms of each user.
+    """Returns corrections of the rates of joining, float64 (num_users, num_challenges).
 
     For each challenge, a ridge regression on TF-IDF predicts label minus rate. Pairs
     that are not in training count as 0. Challenges without training pairs get zeros.
@@ -71,9 +71,6 @@ def one_vs_rest(
         train: positions of the training pairs.
         text: TF-IDF vectors.
         rates: float64 (num_challenges,), see `label_features.popularity`.
-
-    Returns:
-        float64 (num_users, num_challenges), to be added to `rates`.
     """
     pairs = evidence.pairs
     user, topic = pairs.user[train], evidence.pair_topic[train]
@@ -88,11 +85,7 @@ def one_vs_rest(
 
 
 def cosine(text: TextSpace) -> np.ndarray:
-    """Returns the cosine of each history and each support.
-
-    Returns:
-        float64 (num_users, num_challenges), in [0, 1].
-    """
+    """Returns cosines of histories and supports, (num_users, num_challenges)."""
     return np.asarray((text.users @ text.challenges.T).todense())
 
 
@@ -149,8 +142,7 @@ def caption_neighbours(evidence: Evidence, train: np.ndarray) -> np.ndarray:
 def caption_cosine(evidence: Evidence) -> np.ndarray:
     """Returns the cosine of the mean caption embeddings of history and support.
 
-    Returns:
-        float64 (num_users, num_challenges), in [−1, 1]; zeros without captions.
+    float64 (num_users, num_challenges), in [−1, 1]; zeros without captions.
     """
     if evidence.user_embeddings is None or evidence.challenge_embeddings is None:
         return np.zeros((len(evidence.person), len(evidence.topic)))

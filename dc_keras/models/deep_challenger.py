@@ -102,27 +102,17 @@ class DeepChallenger(FunctionalModel):
     def represent_users(self, videos: Any, valid: Any) -> Any:
         """Returns x^u, eq. (2), (batch_size, dim).
 
-        Args:
-            videos: float32 (batch_size, history_max, user_dim), zero where padded.
-            valid: bool (batch_size, history_max).
+        `videos` are float32 (batch_size, history_max, user_dim), zero where padded, and
+        `valid` bool (batch_size, history_max).
         """
         return self.get_layer(USER_REPRESENTATION)(videos, valid)
 
     def represent_challenges(self, videos: Any, valid: Any) -> Any:
-        """Returns x^c, eq. (1), (batch_size, dim).
-
-        Args:
-            videos: float32 (batch_size, support_max, challenge_dim), zero where padded.
-            valid: bool (batch_size, support_max).
-        """
+        """Returns x^c, eq. (1), (batch_size, dim); inputs as of `represent_users`."""
         return self.get_layer(CHALLENGE_REPRESENTATION)(videos, valid)
 
     def select_copy(self, index: int) -> DeepChallenger:
-        """Returns one of the copies as a model of its own, with the same weights.
-
-        Args:
-            index: of the copy; -1 for the last.
-        """
+        """Returns a copy, -1 for the last, as a model with the same weights."""
         model = DeepChallenger(
             **{**self._arguments, "copies": None}, **self.options.to_dict()
         )
@@ -197,8 +187,8 @@ def build_head(
 
     Args:
         challenge_shape: of x^c without batch_size: (dim,), or (copies, dim) where each
-            copy has its own.
-        user_shape: of x^u, alike.
+            copy has its own; `user_shape` likewise.
+        user_shape: of x^u.
         options: shape of the head.
         copies: number of copies, each with an output; None for one head.
     """

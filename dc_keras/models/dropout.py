@@ -20,17 +20,11 @@ from keras import ops
 
 
 def draw_for_batch(shape: Sequence[Any], seed: keras.random.SeedGenerator) -> Any:
-    """Draws numbers for the examples of a replica, out of those of the whole batch.
+    """Draws float32 numbers in [0, 1) for the examples of a replica.
 
-    Every replica draws for all of them, from the same state, and takes its own part:
-    the replicas' batches have one size, and follow each other in the whole batch.
-
-    Args:
-        shape: of the draws on this replica, its batch size first.
-        seed: the state to draw from.
-
-    Returns:
-        float32 of that shape, uniform in [0, 1).
+    Every replica draws for the whole batch, from the same state, and takes its own
+    part: the replicas' batches have one size, and follow each other in the whole batch.
+    `shape` is that of the draws on this replica, its batch size first.
     """
     replica = tf.distribute.get_replica_context()
     if replica is None or replica.num_replicas_in_sync == 1:

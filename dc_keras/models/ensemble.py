@@ -109,14 +109,10 @@ def dense(
     name: str,
     activation: Any = None,
 ) -> Any:
-    """A dense layer over its inputs, joined, or one for each copy (`DenseCopies`).
+    """Returns a dense layer over its inputs, joined, or one for each copy.
 
-    Args:
-        inputs: (batch_size, dim) each; for copies, (batch_size, num_copies, dim) too.
-        units: width of the output.
-        copies: number of copies, or None.
-        name: of the layer.
-        activation: as for `keras.layers.Dense`.
+    Inputs are (batch_size, dim) each or, for copies, (batch_size, num_copies, dim); for
+    the other arguments see `DenseCopies`.
     """
     if copies is not None:
         return DenseCopies(copies, units, activation, name=name)(list(inputs))
@@ -144,12 +140,10 @@ def drop_units(x: Any, rate: float, copies: int | None, name: str) -> Any:
 
 
 def probability(inputs: Sequence[Any], copies: int | None) -> Any:
-    """Returns sigmoid(w·x + b) of its inputs, joined.
+    """Returns sigmoid(w·x + b) of its inputs: float32 (batch_size[, num_copies]).
 
-    float32 (batch_size,), or (batch_size, num_copies) of copies.
-
-    The sigmoid comes last: Keras' cross-entropy finds the log-odds before it, and has a
-    gradient where the probability itself is rounded to 0 or 1.
+    The sigmoid is the last layer: Keras' cross-entropy finds the log-odds before it,
+    whose gradient does not vanish where the probability is rounded to 0 or 1.
     """
     logit = dense(inputs, 1, copies, LOGIT)
     shape = () if copies is None else (copies,)

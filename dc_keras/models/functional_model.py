@@ -21,11 +21,7 @@ PRESETS: Mapping[str, ModelOptions] = {"default": ModelOptions(), "paper": PAPER
 
 
 def require_positive(**sizes: int) -> None:
-    """Refuses a size below 1.
-
-    Raises:
-        ValueError: the first one that is.
-    """
+    """Refuses a size below 1 with a ValueError."""
     for name, size in sizes.items():
         if size < 1:
             raise ValueError(f"`{name}` must be at least 1. Received: {name}={size}")
@@ -35,9 +31,8 @@ def require_positive(**sizes: int) -> None:
 def dtype_policy_scope(dtype: Any) -> Iterator[Any]:
     """Makes a dtype policy the default of all layers that are created inside.
 
-    Args:
-        dtype: a name ("mixed_bfloat16") or a `keras.DTypePolicy`; None keeps the
-            current default.
+    A policy is a name ("mixed_bfloat16") or a `keras.DTypePolicy`; None keeps the
+    default.
     """
     before = keras.config.dtype_policy()
     policy = before if dtype is None else keras.dtype_policies.get(dtype)

@@ -90,9 +90,8 @@ class UserBaseline(FunctionalModel):
     def represent_users(self, videos: Any, valid: Any) -> Any:
         """Returns x^u, the log-odds of all challenges, (batch_size, num_challenges).
 
-        Args:
-            videos: float32 (batch_size, history_max, video_dim), zero where padded.
-            valid: bool (batch_size, history_max).
+        `videos` are float32 (batch_size, history_max, video_dim), zero where padded,
+        and `valid` bool (batch_size, history_max).
         """
         return self.get_layer(USER_REPRESENTATION)([videos, valid], training=False)
 

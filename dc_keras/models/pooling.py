@@ -216,7 +216,7 @@ class PoolStandardized(PoolSet):
 def standardize_and_pool(
     values: Any, valid: Any, is_item: Any, mode: str, name: str
 ) -> Any:
-    """Standardises the items of sets and joins them, in one layer where there is one.
+    """Standardizes the items of sets and joins them, in one layer where there is one.
 
     Args:
         values: (batch_size, num_items, dim).

@@ -217,9 +217,6 @@ def _pool_frames(frames: Any, mask: Any, options: ModelOptions) -> Any:
 
 
 def standardizers(proxy: keras.Model) -> tuple[Standardize | None, Standardize | None]:
-    """Returns what standardises the frames and the captions of a proxy, if anything.
-
-    Their moments are those of training rows (`Standardize.set_moments`).
-    """
+    """Returns what standardizes the frames and the captions of a proxy, if anything."""
     layers = {layer.name: layer for layer in proxy.layers}
     return standardizer(proxy, POOL_FRAMES), layers.get(STANDARDIZE_CAPTION)

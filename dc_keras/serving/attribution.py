@@ -199,11 +199,8 @@ class _Side:
     ) -> tuple[Effect, ...]:
         """Returns the effect of each kind of fact of all posts, and of the user.
 
-        Args:
-            kinds: keys of `_POST_FACTS`.
-            variants: the posts without each kind, float32 (num_posts, len(kinds),
-                width).
-            user: the user.
+        `variants` are the posts without each of the `kinds`, float32 (num_posts,
+        len(kinds), width).
         """
         unknown = RawUser(user.posts)
         sets = [variants[:, number] for number in range(len(kinds))]
@@ -227,8 +224,7 @@ class _Side:
         """Returns the probability with each set of posts, float32 (num_sets,).
 
         Args:
-            videos: the embedded posts of each set, float32 (num_sets, num_posts,
-                width).
+            videos: the embedded posts, float32 (num_sets, num_posts, width).
             inputs: the other inputs of the side, one row.
             valid: the posts that count, bool (num_sets, num_posts); None for all.
         """

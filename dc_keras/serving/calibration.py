@@ -58,12 +58,10 @@ class Calibration:
 
     @classmethod
     def of_model(cls, directory: Path, method: str = "platt") -> Calibration:
-        """Fits a calibration on the validation rows of a model directory.
+        """Fits a calibration on the validation rows of a participation model directory.
 
-        Args:
-            directory: directory of a participation model.
-            method: one of `METHODS`: "platt" fits a slope and an intercept,
-                "temperature" only a slope, "isotonic" any increasing curve.
+        "platt" fits a slope and an intercept, "temperature" only a slope, "isotonic"
+        any increasing curve.
         """
         predictions = pl.read_parquet(directory / "predictions.parquet")
         return cls.fit(
@@ -230,13 +228,10 @@ _CURVES = {"platt": _platt, "temperature": _temperature, "isotonic": _isotonic}
 def _surpluses(
     probability: np.ndarray, labels: np.ndarray, names: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns the number of joined pairs minus the expected number, for each name.
+    """Returns the distinct names, sorted, and for each: joined − expected, and I.
 
     One Newton step on a name's log-odds gives δ = (joined − expected) / I with variance
     1 / I, where I = Σ p (1 − p).
-
-    Returns:
-        The distinct names, sorted; joined − expected; and I.
     """
     groups, row = np.unique(names, return_inverse=True)
     surplus = np.bincount(row, labels - probability, len(groups))

@@ -140,10 +140,7 @@ class Client(ABC):
             raise
 
     def wait_until_ready(self, timeout_s: float) -> int:
-        """Waits until the server has loaded the model.
-
-        Args:
-            timeout_s: time limit in seconds.
+        """Waits until the server has loaded the model, at most `timeout_s` seconds.
 
         Returns:
             The highest available version, or the client's `version`.

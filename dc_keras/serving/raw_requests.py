@@ -61,11 +61,7 @@ def as_user(user: RawUser | Sequence[RawPost]) -> RawUser:
 
 
 def pack_posts(sets: Sequence[Sequence[RawPost]], side: str) -> dict[str, np.ndarray]:
-    """Returns sets of posts as padded inputs of a signature.
-
-    Args:
-        sets: the posts of each user or challenge.
-        side: "user" or "challenge", for the error message.
+    """Returns sets of posts, of each "user" or "challenge", as padded inputs.
 
     Raises:
         DataError: a set has no posts.

@@ -331,16 +331,14 @@ def build_serving_model(
 ) -> tuple[ServingModel, dict[str, Any]]:
     """Builds the serving model of a participation model directory.
 
-    Args:
-        directory: directory of the model.
-        calibration: one of `calibration.METHODS`.
+    `calibration` is one of `calibration.METHODS`.
 
     Returns:
         The model and the configuration of the bundle.
 
     Raises:
-        DataError: the directory contains another kind of model, or an encoder has
-            other weights than the one that made the features.
+        DataError: the directory contains another kind of model, or an encoder has other
+            weights than the one that made the features.
     """
     saved = load_participation(directory)
     model, config, known = saved.model, saved.config, saved.sets["vectors"]

@@ -70,9 +70,6 @@ class SplitHead:
     user, of the challenge, and of their product. The head `dot` has no dense layer, and
     that of a baseline of the paper has no weights at all.
 
-    Args:
-        head: the sub-model of the head.
-
     Attributes:
         width: the width of a prepared user.
     """

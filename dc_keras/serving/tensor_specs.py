@@ -49,12 +49,7 @@ class Signature:
 
 
 def make_spec(dtype: str, dims: list[int], is_rank_unknown: bool) -> TensorSpec:
-    """Returns the spec of a tensor from a server's metadata.
-
-    Args:
-        dtype: name of the DataType, "DT_FLOAT" for example.
-        dims: sizes of the dimensions, -1 for any size.
-        is_rank_unknown: whether the tensor may have any shape.
+    """Returns the spec of a tensor of a server's metadata, such as "DT_FLOAT".
 
     Raises:
         DataError: the dtype is not supported.
@@ -67,12 +62,9 @@ def make_spec(dtype: str, dims: list[int], is_rank_unknown: bool) -> TensorSpec:
 
 
 def as_array(value: Any, name: str, spec: TensorSpec) -> np.ndarray:
-    """Returns an input as an array with the dtype of its spec.
+    """Returns an input, an array, a tensor or nested lists, with the dtype of its spec.
 
-    Args:
-        value: an array, a tensor, or nested lists; strings are str or bytes.
-        name: name of the input.
-        spec: spec of the input.
+    Strings are str or bytes.
 
     Raises:
         DataError: the input has another type or shape, or its lists are ragged.

@@ -25,11 +25,9 @@ _POSTS = ("captions", "token_ids")
 
 
 def fill_unknown(inputs: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
-    """Returns the inputs, with missing facts filled in as unknown.
+    """Returns inputs of a request, with facts of `names` that are missing as unknown.
 
-    Args:
-        inputs: inputs of a request by name: arrays, tensors or nested lists.
-        names: names of the signature's inputs.
+    The inputs are arrays, tensors or nested lists.
     """
     filled = dict(inputs)
     missing = [name for name in names if name not in inputs]
@@ -48,11 +46,9 @@ def fill_unknown(inputs: Mapping[str, Any], names: Collection[str]) -> dict[str,
 def unknown_facts(
     facts: Mapping[str, tuple[Any, tuple[int, ...]]], shape: tuple[int, ...]
 ) -> dict[str, np.ndarray]:
-    """Returns arrays of unknown values.
+    """Returns arrays of unknown values of `OF_POSTS` or `OF_USERS`.
 
-    Args:
-        facts: `OF_POSTS` or `OF_USERS`.
-        shape: the number of users and, for posts, the number of posts.
+    `shape` has the number of users and, for posts, the number of posts.
     """
     return {
         name: _full((*shape, *rest), value) for name, (value, rest) in facts.items()

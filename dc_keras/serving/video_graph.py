@@ -221,15 +221,13 @@ class VideoGraph:
     def read_variants(
         self, texts: tf.Tensor, frames: tf.Tensor, kept: tf.Tensor
     ) -> EncodedPosts:
-        """Runs the frozen networks on variants of posts.
-
-        Each frame is encoded once for all variants. The slot of a frame that a variant
-        lacks is empty.
+        """Runs the frozen networks on variants of posts; each frame is encoded once.
 
         Args:
             texts: caption of each variant, string (batch_size, num_variants).
             frames: JPEG files of each post, string (batch_size, any), as for `read`.
-            kept: the frames of each variant, bool (batch_size, num_variants, any).
+            kept: the frames of each variant, bool (batch_size, num_variants, any); the
+                slot of a missing frame is empty.
 
         Returns:
             batch_size · num_variants posts, ordered by post.

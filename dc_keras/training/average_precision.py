@@ -39,11 +39,6 @@ def bootstrap_average_precision(
     positive in a draw is left out of the mean of that draw. Draws depend on the seed
     and the users only, so that the difference between two models is a paired bootstrap.
 
-    Args:
-        folds: scores of each fold.
-        draws: number of draws.
-        seed: seed of the draws.
-
     Returns:
         float (draws,), NaN where no fold has a positive. Its 2.5th and 97.5th
         percentiles are the 95 % interval.

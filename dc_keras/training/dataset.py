@@ -206,8 +206,7 @@ class Examples(TrainingExamples):
         Args:
             batch_size: number of examples per batch; the last one may be smaller.
             shuffle_seed: seed of the order, which changes with every iteration; None
-                keeps the order of the examples. Datasets with the same seed have the
-                same orders if TensorFlow's global seed is the same.
+                keeps the order of the examples.
 
         Returns:
             (inputs by name, labels).

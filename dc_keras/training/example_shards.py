@@ -130,9 +130,7 @@ class ExampleShards(TrainingExamples):
 
 
 def write_shards(examples: Examples, directory: Path, buffer: int) -> ExampleShards:
-    """Writes examples to TFRecord files.
-
-    With k files, each file has every k-th example.
+    """Writes examples to TFRecord files; with k files, each has every k-th one.
 
     Args:
         examples: the examples.

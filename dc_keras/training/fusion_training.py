@@ -57,7 +57,7 @@ def challenge_sets(
         table: features, which give the rows of the videos.
         embeddings: float32 (num_videos, dim).
         hidden_users: users whose videos are left out.
-        size: number of videos per set; None uses that of the largest set, at most
+        size: number of videos per set; None for that of the largest set, at most
             `support_max` of the grid.
     """
     count = range(len(grid.challenges))
@@ -93,13 +93,8 @@ def deep_challenger_examples(
 ) -> Examples:
     """Returns pairs with embedded videos, the inputs of the fusion.
 
-    Args:
-        grid: users, challenges, and the videos of each side.
-        table: features of the videos.
-        pairs: all pairs.
-        embedded: embeddings of all videos by side; see `embed_sides`.
-        hidden_users: users whose videos must not describe a challenge.
-        support_size: see `challenge_sets`.
+    `embedded` has the embeddings of all videos by side (see `embed_sides`). Videos of
+    `hidden_users` describe no challenge. For `support_size` see `challenge_sets`.
     """
     challenges, challenge_valid = challenge_sets(
         grid, table, embedded["challenge"], hidden_users, support_size
@@ -121,12 +116,7 @@ def baseline_examples(
 ) -> Examples:
     """Returns all pairs as inputs of one of the paper's baselines.
 
-    Args:
-        grid: users, challenges, and the histories of users.
-        table: features of the videos.
-        pairs: all pairs.
-        variant: input variant of the baseline.
-        train: positions of the training pairs.
+    `train` has the positions of the training pairs.
     """
     users, user_valid = user_sets(
         grid, table, video_vectors(table, variant), grid.settings["history_max"]
@@ -177,16 +167,13 @@ def _weigh(examples: Examples, train: np.ndarray, class_weight: str) -> Examples
 def sample_negatives(
     pairs: Pairs, rows: np.ndarray, rule: str, seed: int
 ) -> np.ndarray:
-    """Returns the training pairs with a sample of the negatives.
+    """Returns sorted positions of the training pairs with a sample of the negatives.
 
     Args:
         pairs: all pairs.
         rows: positions of the training pairs.
         rule: "all", or "K:1" for K random negatives per positive, without replacement.
         seed: seed of the sample.
-
-    Returns:
-        Sorted positions of pairs.
 
     Raises:
         DataError: if the rule is neither.

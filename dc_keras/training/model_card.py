@@ -83,11 +83,6 @@ _STOPPED = (
 def write_model_cards(directory: Path, corpus: Corpus, grid: Grid) -> list[Path]:
     """Writes the cards of a finished model directory and of the proxies inside it.
 
-    Args:
-        directory: directory of a finished model.
-        corpus: its corpus.
-        grid: the grid that it was trained on.
-
     Returns:
         Paths of the cards.
     """

@@ -125,13 +125,8 @@ def challenge_task(
 ) -> ProxyTask:
     """Returns the task of the challenge proxy: the challenge of each support video.
 
-    A video of several challenges is one example for each of them.
-
-    Args:
-        grid: the challenges and their support videos.
-        table: features of the videos.
-        hidden_users: users whose videos are left out.
-        hidden_challenges: challenges whose videos are left out.
+    A video of several challenges is one example for each of them. Videos of hidden
+    users and of hidden challenges are left out.
 
     Raises:
         DataError: if there are no videos.
@@ -149,10 +144,7 @@ def challenge_task(
 def user_task(grid: Grid, table: Features, users: Sequence[int]) -> ProxyTask:
     """Returns the task of the user proxy: the author of each video in histories.
 
-    Args:
-        grid: the users and their histories.
-        table: features of the videos.
-        users: positions of the users in the grid.
+    `users` are positions in the grid.
 
     Raises:
         DataError: if there are no videos.
@@ -257,11 +249,7 @@ def video_sizes(table: Features, variant: Variant) -> dict[str, Any]:
 
 
 def embed_videos(proxy: keras.Model, table: Features, variant: Variant) -> np.ndarray:
-    """Returns the embeddings of all videos by a proxy, without dropout.
-
-    Returns:
-        float32 (num_videos, hidden_dim).
-    """
+    """Returns all videos embedded by a proxy, float32 (num_videos, hidden_dim)."""
     everything = np.arange(len(table.video_ids), dtype=np.int32)
     task = ProxyTask("all", everything, np.zeros_like(everything), ("none",))
     return predict(embedding_model(proxy), proxy_examples(task, table, variant))
@@ -278,14 +266,7 @@ def embed_sides(proxies: Proxies, table: Features) -> dict[str, np.ndarray]:
 def set_moments(
     model: keras.Model, table: Features, variant: Variant, rows: np.ndarray
 ) -> None:
-    """Sets the moments that a proxy standardises its features by, if it does.
-
-    Args:
-        model: the proxy.
-        table: the features.
-        variant: what the model sees of a video.
-        rows: rows of the training videos.
-    """
+    """Sets the moments of a proxy's features, if any, to those of some rows."""
     of_frames, of_captions = standardizers(model)
     if of_frames is not None and variant.vision is not None:
         features = table.vision[variant.vision]

@@ -13,10 +13,10 @@ from dc_keras.training.workers import is_chief
 
 
 def make_strategy(name: str, tpu_address: str = "") -> Any:
-    """Returns a distribution strategy.
+    """Returns a distribution strategy; those of several replicas once per process.
 
-    Strategies of several replicas are created once per process. `multi_worker` waits
-    for all workers, and must be created before any other use of TensorFlow.
+    `multi_worker` waits for all workers, and must be created before any other use of
+    TensorFlow.
 
     Args:
         name: "default" (TensorFlow's current strategy), "one_device" (the first GPU, or

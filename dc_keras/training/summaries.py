@@ -22,13 +22,9 @@ def log_config(directory: Path, config: Mapping[str, Any]) -> None:
 
 
 def log_frames(directory: Path, frames: Mapping[str, np.ndarray]) -> None:
-    """Writes frames of videos as images for TensorBoard.
+    """Writes frames of videos, uint8 RGB (num_frames, height, width, 3), as images.
 
     They are in `frames/`, a separate run, which can be deleted separately.
-
-    Args:
-        directory: TensorBoard's log directory.
-        frames: uint8 RGB (num_frames, height, width, 3) by name.
     """
     with tf.summary.create_file_writer(str(directory / "frames")).as_default():
         for name, images in frames.items():
@@ -38,10 +34,7 @@ def log_frames(directory: Path, frames: Mapping[str, np.ndarray]) -> None:
 def log_pr_curve(directory: Path, labels: np.ndarray, scores: np.ndarray) -> None:
     """Writes the precision–recall curve of validation pairs for TensorBoard.
 
-    Args:
-        directory: TensorBoard's log directory.
-        labels: 0/1 (num_pairs,).
-        scores: float (num_pairs,), probabilities.
+    `labels` are 0/1 and `scores` probabilities, both (num_pairs,).
     """
     from tensorboard.plugins.pr_curve import metadata
 
@@ -67,14 +60,7 @@ def log_pr_curve(directory: Path, labels: np.ndarray, scores: np.ndarray) -> Non
 def log_projector(
     directory: Path, name: str, vectors: np.ndarray, labels: Sequence[str]
 ) -> None:
-    """Adds representations to TensorBoard's projector.
-
-    Args:
-        directory: TensorBoard's log directory.
-        name: name of the embedding.
-        vectors: float (num_points, dim).
-        labels: one label per point.
-    """
+    """Adds vectors, float (num_points, dim), with labels to TensorBoard's projector."""
     from google.protobuf import text_format
     from tensorboard.plugins.projector import ProjectorConfig
 

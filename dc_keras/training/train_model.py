@@ -38,11 +38,9 @@ from dc_keras.training.training_job import TrainingRun
 
 
 def train_proxy(run: TrainingRun, kind: str) -> tuple[keras.Model, Variant]:
-    """Trains a proxy on all its videos except the validation part.
+    """Trains a proxy, "challenge" or "user", on its videos but the validation part.
 
-    Args:
-        run: data, options and directory; users whose pairs validate are not used.
-        kind: "challenge" or "user".
+    Videos of users whose pairs validate are not used.
 
     Returns:
         The fitted model and its input variant.
@@ -75,17 +73,10 @@ def train_proxy(run: TrainingRun, kind: str) -> tuple[keras.Model, Variant]:
 def train_participation(run: TrainingRun) -> TrainedParticipation | None:
     """Trains a participation model on all pairs except those of validation users.
 
-    In addition to the files of every model, the directory gets
-
-    - `challenge_proxy/` and `user_proxy/`, model directories, for a fusion of videos;
-    - `context.npz`, the context model, for a model with context features;
-    - `challenges.npz`, the embedded posts of each challenge, from which a bundle makes
-      its table; see `SavedParticipation`.
-
-    The configuration gets `describing_posts`, the codes of these posts.
-
-    Args:
-        run: data, options and directory.
+    Beside the files of every model, the directory gets `challenge_proxy/` and
+    `user_proxy/`, model directories, for a fusion of videos; `context.npz`, the context
+    model; and `challenges.npz`, the posts of each challenge (see `SavedParticipation`),
+    whose codes are `describing_posts` of the configuration.
 
     Returns:
         The fitted model; None if the directory already has the finished model.

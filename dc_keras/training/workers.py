@@ -59,11 +59,10 @@ def _bad_config(text: str) -> DataError:
 def writable_directory(directory: Path, strategy: str) -> Iterator[Path]:
     """Provides the directory that a worker may write to.
 
-    All workers run the same training with the same callbacks. The chief writes to the
-    output directory; other workers write to a temporary copy. The copy has the chief's
-    backup and finished parts, so that all workers resume from the same state. Call this
-    after `make_strategy`, which waits for all workers: the directory then does not
-    change before all workers have run their first step.
+    The chief writes to the output directory. Other workers run the same training and
+    write to a temporary copy, which has the chief's backup and finished parts, so that
+    all resume from the same state. Call this after `make_strategy`, which waits for all
+    workers.
 
     Args:
         directory: output directory, accessible to all workers.

@@ -282,6 +282,7 @@ def test_restored_weights_are_the_best_by_the_monitor(plain, monitor):
         epochs=8,
         patience=8,
         learning_rate=0.05,
+        class_weight="none",
         monitor=monitor,
     )
     fused = fit_deep_challenger(examples, train, valid, (), plain, options)
