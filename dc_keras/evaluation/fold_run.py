@@ -88,8 +88,9 @@ class FoldRun:
         return pl.concat([pl.DataFrame(schema=SCHEMA), *frames])
 
     def _predict_videos(self, kind: str, variant: Variant) -> pl.DataFrame:
-        task = self._fitting.video_task(kind)
-        _, _, test = self._fitting.video_split(task)
+        data, fraction = self._fitting.data, self._x.training.validation_fraction
+        task = data.video_task(kind, self._x.protocol.user_classes)
+        _, _, test = data.video_split(task, fraction)
         examples = proxy_examples(task, self._x.table, variant).take(test)
         proxy = self._fitting.proxy(kind, variant, self._x.model)
         classes = predict(proxy, examples).argmax(axis=1)

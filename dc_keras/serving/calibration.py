@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -156,9 +157,10 @@ class Calibration:
 
     def apply(self, scores: np.ndarray) -> np.ndarray:
         """Returns calibrated probabilities, float64, in the shape of `scores`."""
-        calibrated = interpolate(
-            log_odds(scores), np.array(self.knots), np.array(self.values)
-        )
+        x, knots, values = log_odds(scores), np.array(self.knots), np.array(self.values)
+        piece = np.clip(np.searchsorted(knots, x, side="right") - 1, 0, len(knots) - 2)
+        share = (x - knots[piece]) / (knots[piece + 1] - knots[piece])
+        calibrated = values[piece] + share * (values[piece + 1] - values[piece])
         return np.asarray(1 / (1 + np.exp(-calibrated)))
 
 
@@ -177,13 +179,6 @@ def calibrate(scores: tf.Tensor, calibration: Calibration) -> tf.Tensor:
     return tf.sigmoid(start + (end - start) * (x - low) / (high - low))
 
 
-def interpolate(x: np.ndarray, knots: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Returns the piecewise linear curve at `x`, extrapolated beyond its knots."""
-    piece = np.clip(np.searchsorted(knots, x, side="right") - 1, 0, len(knots) - 2)
-    share = (x - knots[piece]) / (knots[piece + 1] - knots[piece])
-    return np.asarray(values[piece] + share * (values[piece + 1] - values[piece]))
-
-
 def log_odds(probability: np.ndarray) -> np.ndarray:
     """Returns log(p / (1 − p)) with p clipped, so that the result is finite."""
     p = np.clip(np.asarray(probability, np.float64), _EPSILON, 1 - _EPSILON)
@@ -191,22 +186,17 @@ def log_odds(probability: np.ndarray) -> np.ndarray:
 
 
 # scikit-learn is imported where a curve is fitted, because `predict` never fits one.
-def _platt(x: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _line(
+    x: np.ndarray, labels: np.ndarray, *, has_intercept: bool
+) -> tuple[np.ndarray, np.ndarray]:
     from sklearn.linear_model import LogisticRegression
 
-    line = LogisticRegression(C=1e3).fit(x[:, None], labels)
+    line = LogisticRegression(C=1e3, fit_intercept=has_intercept)
+    line.fit(x[:, None], labels)
     # A negative slope would reverse the ranking; a slope near 0 keeps only the rate.
     slope = max(float(line.coef_[0, 0]), 1e-3)
     knots = np.array(_IDENTITY)
     return knots, slope * knots + line.intercept_[0]
-
-
-def _temperature(x: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    from sklearn.linear_model import LogisticRegression
-
-    line = LogisticRegression(C=1e3, fit_intercept=False).fit(x[:, None], labels)
-    knots = np.array(_IDENTITY)
-    return knots, max(float(line.coef_[0, 0]), 1e-3) * knots
 
 
 def _isotonic(x: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -222,7 +212,11 @@ def _isotonic(x: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return knots, values
 
 
-_CURVES = {"platt": _platt, "temperature": _temperature, "isotonic": _isotonic}
+_CURVES = {
+    "platt": partial(_line, has_intercept=True),
+    "temperature": partial(_line, has_intercept=False),
+    "isotonic": _isotonic,
+}
 
 
 def _surpluses(

@@ -40,7 +40,6 @@ from dc_keras.training.participation_model import ParticipationModel
 from dc_keras.training.participation_part import ParticipationPart
 from dc_keras.training.proxy_training import (
     Proxies,
-    ProxyTask,
     Variant,
     embed_sides,
     fit_proxy,
@@ -102,23 +101,16 @@ class FoldFitting:
         data, rule = self.data, self._protocol.negatives
         return sample_negatives(data.pairs, data.fold.train, rule, data.seed)
 
-    def video_task(self, kind: str) -> ProxyTask:
-        """Returns the videos and classes of a proxy; see `FoldData.video_task`."""
-        return self.data.video_task(kind, self._protocol.user_classes)
-
-    def video_split(self, task: ProxyTask) -> tuple[np.ndarray, ...]:
-        """Returns positions of a proxy's videos; see `FoldData.video_split`."""
-        return self.data.video_split(task, self.training.validation_fraction)
-
     def proxy(self, kind: str, variant: Variant, options: ModelOptions) -> keras.Model:
         """Returns a proxy, fitted at the first call."""
         key = (kind, variant, options)
         if key not in self._fitted:
             self._progress(f"{kind} proxy, {variant.name}")
-            task = self.video_task(kind)
-            train, valid, _ = self.video_split(task)
+            data, training = self.data, self.training
+            task = data.video_task(kind, self._protocol.user_classes)
+            train, valid, _ = data.video_split(task, training.validation_fraction)
             self._fitted[key] = fit_proxy(
-                task, train, valid, self.data.table, variant, options, self.training
+                task, train, valid, data.table, variant, options, training
             )
         return self._fitted[key]
 

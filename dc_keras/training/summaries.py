@@ -36,25 +36,17 @@ def log_pr_curve(directory: Path, labels: np.ndarray, scores: np.ndarray) -> Non
 
     `labels` are 0/1 and `scores` probabilities, both (num_pairs,).
     """
-    from tensorboard.plugins.pr_curve import metadata
+    from tensorboard.plugins.pr_curve import summary
 
-    num_thresholds = 101
-    thresholds = np.linspace(0, 1, num_thresholds)
-    positive = labels.astype(bool)
-    predicted = scores[None, :] >= thresholds[:, None]
-    tp = (predicted & positive).sum(axis=1)
-    fp = (predicted & ~positive).sum(axis=1)
-    tn, fn = (~positive).sum() - fp, positive.sum() - tp
-    precision = tp / np.maximum(tp + fp, 1)
-    recall = tp / np.maximum(tp + fn, 1)
-    data = np.stack([tp, fp, tn, fn, precision, recall]).astype(np.float32)
-    summary = metadata.create_summary_metadata(
-        "participation", "validation pairs", num_thresholds
+    curve = summary.pb(
+        "participation",
+        labels.astype(bool),
+        scores,
+        num_thresholds=101,
+        description="validation pairs",
     )
     with tf.summary.create_file_writer(str(directory)).as_default():
-        tf.summary.write(
-            "participation/pr_curve", data, step=0, metadata=_as_tf(summary)
-        )
+        tf.summary.experimental.write_raw_pb(curve.SerializeToString(), step=0)
 
 
 def log_projector(
@@ -80,8 +72,3 @@ def log_projector(
         tensor_name=name, tensor_path=f"{name}.tsv", metadata_path=f"{name}_labels.tsv"
     )
     write_text(path, text_format.MessageToString(config))
-
-
-def _as_tf(metadata: Any) -> Any:
-    """Converts a TensorBoard protobuf to the equivalent TensorFlow protobuf."""
-    return tf.compat.v1.SummaryMetadata.FromString(metadata.SerializeToString())

