@@ -103,7 +103,9 @@ def _repeats_a_term(documents: Sequence[list[str]]) -> bool:
     return False
 
 
-def caption_neighbours(evidence: Evidence, train: np.ndarray) -> np.ndarray:
+def caption_neighbours(
+    evidence: Evidence, vectors: np.ndarray | None, train: np.ndarray
+) -> np.ndarray:
     """Returns the share of each user's nearest neighbours who joined each challenge.
 
     The neighbours are the `NUM_NEIGHBOURS` other training users whose mean caption
@@ -115,7 +117,7 @@ def caption_neighbours(evidence: Evidence, train: np.ndarray) -> np.ndarray:
         float64 (num_users, num_challenges), in [0, 1]; zeros without captions.
     """
     num_users, num_challenges = len(evidence.person), len(evidence.topic)
-    if evidence.user_embeddings is None:
+    if vectors is None:
         return np.zeros((num_users, num_challenges))
     pairs = evidence.pairs
     user, topic = pairs.user[train], evidence.pair_topic[train]
@@ -126,7 +128,8 @@ def caption_neighbours(evidence: Evidence, train: np.ndarray) -> np.ndarray:
     count = np.maximum((~np.isnan(joined)).sum(axis=0), 1)
     mean = np.where(np.isnan(joined), 0.0, joined).sum(axis=0) / count
     joined = np.where(np.isnan(joined), mean, joined)
-    similarity = _cosine(evidence.user_embeddings, evidence.user_embeddings[known])
+    users = _mean_embeddings(evidence.histories, vectors)
+    similarity = _cosine(users, users[known])
     own = evidence.person[:, None] == evidence.person[known]
     similarity[own] = -np.inf
     nearest = np.argsort(-similarity, axis=1, kind="stable")[:, :NUM_NEIGHBOURS]
@@ -139,14 +142,30 @@ def caption_neighbours(evidence: Evidence, train: np.ndarray) -> np.ndarray:
     return np.asarray(share[:, evidence.topic])
 
 
-def caption_cosine(evidence: Evidence) -> np.ndarray:
+def caption_cosine(evidence: Evidence, vectors: np.ndarray | None) -> np.ndarray:
     """Returns the cosine of the mean caption embeddings of history and support.
 
-    float64 (num_users, num_challenges), in [−1, 1]; zeros without captions.
+    Args:
+        evidence: users, challenges and their posts.
+        vectors: float32 (num_posts, dim), caption embeddings; None without captions.
+
+    Returns:
+        float64 (num_users, num_challenges), in [−1, 1]; zeros without captions.
     """
-    if evidence.user_embeddings is None or evidence.challenge_embeddings is None:
+    if vectors is None:
         return np.zeros((len(evidence.person), len(evidence.topic)))
-    return _cosine(evidence.user_embeddings, evidence.challenge_embeddings)
+    sides = (evidence.histories, evidence.support)
+    return _cosine(*(_mean_embeddings(sets, vectors) for sets in sides))
+
+
+def _mean_embeddings(sets: Sequence[np.ndarray], vectors: np.ndarray) -> np.ndarray:
+    """Returns the mean of the unit-length embeddings of each set; 0 for an empty one."""
+    means = np.zeros((len(sets), vectors.shape[1]), np.float32)
+    for number, rows in enumerate(sets):
+        if len(rows):
+            lengths = np.linalg.norm(vectors[rows], axis=1, keepdims=True)
+            means[number] = (vectors[rows] / np.maximum(lengths, 1e-9)).mean(axis=0)
+    return means
 
 
 def _cosine(left: np.ndarray, right: np.ndarray) -> np.ndarray:

@@ -153,7 +153,13 @@ def tfidf_cosine(data: SimpleData) -> np.ndarray:
 
 def caption_cosine(data: SimpleData) -> np.ndarray:
     """Returns the cosine of mean caption embeddings, clipped to [0, 1]."""
-    return _clip(data.of_pairs(tfidf_baselines.caption_cosine(data.evidence)))
+    return _clip(
+        data.of_pairs(
+            tfidf_baselines.caption_cosine(
+                data.evidence, data.features.data.caption_vectors
+            )
+        )
+    )
 
 
 def one_vs_rest(data: SimpleData) -> np.ndarray:
@@ -171,7 +177,9 @@ def caption_neighbours(data: SimpleData) -> np.ndarray:
     """Returns the share of the users with the most similar captions who joined."""
     return _clip(
         data.by_step(
-            lambda rows: tfidf_baselines.caption_neighbours(data.evidence, rows)
+            lambda rows: tfidf_baselines.caption_neighbours(
+                data.evidence, data.features.data.caption_vectors, rows
+            )
         )
     )
 

@@ -157,19 +157,16 @@ class Calibration:
 
     def apply(self, scores: np.ndarray) -> np.ndarray:
         """Returns calibrated probabilities, float64, in the shape of `scores`."""
-        x, knots, values = log_odds(scores), np.array(self.knots), np.array(self.values)
-        piece = np.clip(np.searchsorted(knots, x, side="right") - 1, 0, len(knots) - 2)
-        share = (x - knots[piece]) / (knots[piece + 1] - knots[piece])
-        calibrated = values[piece] + share * (values[piece + 1] - values[piece])
-        return np.asarray(1 / (1 + np.exp(-calibrated)))
+        flat = tf.constant(np.ravel(scores), tf.float64)
+        return np.asarray(np.reshape(calibrate(flat, self), np.shape(scores)))
 
 
 def calibrate(scores: tf.Tensor, calibration: Calibration) -> tf.Tensor:
-    """Computes `Calibration.apply` in a graph, float32 (B,)."""
+    """Computes `Calibration.apply` in a graph, (B,) in the dtype of `scores`."""
     if calibration.method == "none":
         return scores
-    knots = tf.constant(calibration.knots, tf.float32)
-    values = tf.constant(calibration.values, tf.float32)
+    knots = tf.constant(calibration.knots, scores.dtype)
+    values = tf.constant(calibration.values, scores.dtype)
     scores = tf.clip_by_value(scores, _EPSILON, 1 - _EPSILON)
     x = tf.math.log(scores) - tf.math.log1p(-scores)
     piece = tf.searchsorted(knots, x, side="right") - 1

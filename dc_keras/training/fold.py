@@ -143,7 +143,7 @@ def context_data(data: FoldData, grid: Grid, table: Features) -> ContextData:
         None if vectors is None else np.where(rows[:, None] < 0, 0, vectors[rows])
         for vectors in (table.captions, frames)
     )
-    evidence = Evidence.of(grid, facts, table.caption_vectors(), data.fold.hidden_users)
+    evidence = Evidence.of(grid, facts, data.fold.hidden_users)
     return ContextData(
         evidence,
         caption_vectors,

@@ -90,28 +90,6 @@ def test_a_person_of_several_cutoffs_is_one(make_study):
     assert evidence.user_cutoffs.tolist() == [100.0, 100.0, 200.0, 200.0]
 
 
-def test_embeddings_are_means_of_directions(make_evidence):
-    captions = {
-        "u00-00": [3.0, 4.0],  # length 5: (.6, .8)
-        "u00-01": [0.0, 2.0],  # (0, 1); the mean is (.3, .9)
-        "c0-00": [1.0, 0.0],
-        "c0-01": [0.0, 0.0],  # no direction: (0, 0); the mean is (.5, 0)
-        "c1-00": [0.0, -1.0],
-        "c1-01": [0.0, -9.0],
-        "c1-02": [0.0, -0.5],
-    }
-    captions = {k: np.array(v, np.float32) for k, v in captions.items()}
-    evidence = make_evidence(_LABELS, captions=captions, **_POSTS)
-    np.testing.assert_allclose(evidence.user_embeddings, [[0.3, 0.9], [0, 0]])
-    np.testing.assert_allclose(evidence.challenge_embeddings, [[0.5, 0], [0, -1]])
-
-
-def test_without_captions_there_are_no_embeddings(make_evidence):
-    evidence = make_evidence(_LABELS, **_POSTS)
-    assert evidence.user_embeddings is None
-    assert evidence.challenge_embeddings is None
-
-
 def test_one_label_is_no_evidence(make_evidence):
     with pytest.raises(DataError, match="2 pairs, all with the same label"):
         make_evidence([[1], [1]])
