@@ -96,9 +96,8 @@ def main() -> None:
     from dc_keras.features import Features
     from dc_keras.training.fold import FoldData
     from dc_keras.training.recipe import Recipe
-    from dc_keras.training.strategies import make_strategy
+    from dc_keras.training.strategies import make_strategy, writable_directory
     from dc_keras.training.training_job import TrainingRun
-    from dc_keras.training.workers import writable_directory
 
     # Workers must connect before any other use of TensorFlow.
     make_strategy(training.strategy, training.tpu_address)

@@ -159,7 +159,7 @@ def caption_cosine(evidence: Evidence, vectors: np.ndarray | None) -> np.ndarray
 
 
 def _mean_embeddings(sets: Sequence[np.ndarray], vectors: np.ndarray) -> np.ndarray:
-    """Returns the mean of the unit-length embeddings of each set; 0 for an empty one."""
+    """Returns means of the unit-length embeddings of sets; 0 for an empty one."""
     means = np.zeros((len(sets), vectors.shape[1]), np.float32)
     for number, rows in enumerate(sets):
         if len(rows):

@@ -9,7 +9,7 @@ import pytest
 from trained_apart import fit_apart, start, wait_for
 
 from dc_keras.errors import DataError
-from dc_keras.training.workers import is_chief, writable_directory
+from dc_keras.training.strategies import is_chief, writable_directory
 
 _CLUSTER = {"worker": ["one:1", "two:2"]}
 
