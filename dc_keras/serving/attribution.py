@@ -116,7 +116,8 @@ def explain(
         raise DataError("a user must have at least one post. Received: posts=0")
     predictor.require_challenges([challenge])
     history = list(raw_user.posts[: predictor.config["study"]["history_max"]])
-    kinds = tuple(_POST_FACTS) if _uses_context(predictor) else ()
+    has_context = predictor.config["context"]["context"] != "none"
+    kinds = tuple(_POST_FACTS) if has_context else ()
     variants = predictor.embed_variants(
         "user", [[post, *_without_facts(post, kinds)] for post in history]
     )
@@ -163,10 +164,6 @@ def _find_support(predictor: Predictor, challenge: str) -> np.ndarray:
     found = predictor.call("find_support", name=np.array([challenge], object))
     posts: np.ndarray = found["challenge_videos"][0][found["valid"][0]]
     return posts
-
-
-def _uses_context(predictor: Predictor) -> bool:
-    return bool(predictor.config["context"]["context"] != "none")
 
 
 def _without_facts(post: RawPost, kinds: Sequence[str]) -> Iterator[RawPost]:

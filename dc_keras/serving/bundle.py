@@ -141,32 +141,22 @@ def write_version(
     shutil.rmtree(temporary, ignore_errors=True)
     fill(temporary)
     set_reproducible_uuid(temporary)
-    _audit(temporary)
+    target = read_config(temporary)["serving_target"]
+    audit = audit_ops(temporary, target)
+    if target is not None:
+        require_target(audit, target)
+    write_json(temporary / AUDIT_FILE, audit.to_dict())
     (temporary / "batching_params.pbtxt").write_text(_BATCHING, encoding="utf-8")
-    write_requests(temporary, output.resolve().name)
+    name = output.resolve().name
+    write_requests(temporary, name)
     seal_directory(temporary)
-    _write_models_config(output)
+    # For a server that mounts `output` as /models/NAME. An existing file may pin a
+    # version.
+    if not (output / CONFIG_FILE).exists():
+        write_text(output / CONFIG_FILE, _MODELS.format(name=name))
     # Last, so that an export that is stopped earlier has written no version.
     temporary.rename(place)
     return place
-
-
-def _write_models_config(output: Path) -> None:
-    """Writes models.config for a server that mounts `output` as /models/NAME.
-
-    An existing file is kept, because it may pin a version.
-    """
-    path, name = output / CONFIG_FILE, output.resolve().name
-    if not path.exists():
-        write_text(path, _MODELS.format(name=name))
-
-
-def _audit(place: Path) -> None:
-    target = read_config(place)["serving_target"]
-    audit = audit_ops(place, target)
-    if target is not None:
-        require_target(audit, target)
-    write_json(place / AUDIT_FILE, audit.to_dict())
 
 
 def tables_of(model: ServingModel) -> list[Any]:

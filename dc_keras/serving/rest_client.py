@@ -86,7 +86,7 @@ class RestClient(Client):
     def _predict(
         self, name: str, signature: Signature, inputs: Arrays, timeout_s: float
     ) -> Arrays:
-        columns = {key: _as_json(values) for key, values in inputs.items()}
+        columns = {key: as_json(values) for key, values in inputs.items()}
         body = {"signature_name": name, "inputs": columns}
         content = self._send("POST", f"{self._path()}:predict", body, timeout_s)
         with self._as_documented():
@@ -231,7 +231,8 @@ def _split_credentials(address: str) -> tuple[SplitResult, dict[str, str]]:
     return place, {"Authorization": f"Basic {code.decode('ascii')}"}
 
 
-def _as_json(values: np.ndarray) -> Any:
+def as_json(values: np.ndarray) -> Any:
+    """Returns an input as nested lists; str become texts, and bytes base64 objects."""
     if values.dtype != object:
         return values.tolist()
     items = np.empty(values.size, object)
