@@ -79,11 +79,9 @@ class ContextModel(tf.Module):
         return self.weigh(tf.gather(features, self._columns, axis=1), videos)
 
     def weigh(self, features: tf.Tensor, videos: tf.Tensor | None) -> tf.Tensor:
-        """Returns the log-odds of joining, float32 (batch_size,).
+        """Returns the log-odds of joining, float32 (batch_size,); see `log_odds`.
 
-        Args:
-            features: float32 (batch_size, num_chosen), the chosen context features.
-            videos: see `log_odds`.
+        `features` are the chosen context features, float32 (batch_size, num_chosen).
         """
         columns = [features]
         if self.trees is not None:

@@ -270,12 +270,8 @@ def scale_taste(
     """Returns the taste of users, float32 (batch_size, taste_width).
 
     It has topics, captions, frames, and the standardized habits times `HABIT_SCALE`, 0
-    where unknown.
-
-    Args:
-        layout: layout of the sets.
-        sets: float32 (batch_size, layout.width), vectors of histories.
-        weights: `habit_mean` and `habit_scale`, each (len(HABITS),).
+    where unknown. `sets` are vectors of histories, float32 (batch_size, layout.width);
+    `weights` has `habit_mean` and `habit_scale`, each (len(HABITS),).
     """
     habits = layout.part(sets, "habits")
     mean, scale = (

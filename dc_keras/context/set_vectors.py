@@ -85,8 +85,7 @@ def join_posts(layout: SetLayout, posts: tf.Tensor, valid: tf.Tensor) -> tf.Tens
 
     Args:
         layout: layout of the result.
-        posts: float32 (batch_size, num_posts, post_width), vectors of
-            `post_vectors.PostSpace`.
+        posts: float32 (batch_size, num_posts, post_width), vectors of `PostSpace`.
         valid: bool (batch_size, num_posts), False where padded.
     """
     facts = posts[:, :, layout.taste :]

@@ -145,9 +145,7 @@ def caption_neighbours(
 def caption_cosine(evidence: Evidence, vectors: np.ndarray | None) -> np.ndarray:
     """Returns the cosine of the mean caption embeddings of history and support.
 
-    Args:
-        evidence: users, challenges and their posts.
-        vectors: float32 (num_posts, dim), caption embeddings; None without captions.
+    `vectors` are caption embeddings of all posts, float32 (num_posts, dim), or None.
 
     Returns:
         float64 (num_users, num_challenges), in [−1, 1]; zeros without captions.

@@ -86,10 +86,7 @@ class Client(ABC):
 
     @abstractmethod
     def metadata(self, timeout_s: float | None = None) -> dict[str, Signature]:
-        """Returns the signatures of the model.
-
-        Args:
-            timeout_s: time limit in seconds; None uses that of the client.
+        """Returns the signatures of the model, within `timeout_s` or the client's.
 
         Raises:
             DataError: the server does not return them.
@@ -99,11 +96,9 @@ class Client(ABC):
     def status(self, timeout_s: float | None = None) -> dict[int, str]:
         """Returns the state of each version, for example "LOADING" or "AVAILABLE".
 
-        Args:
-            timeout_s: time limit in seconds; None uses that of the client.
-
         Raises:
-            DataError: the server does not return it.
+            DataError: the server does not return it within `timeout_s` or the client's
+                limit.
         """
 
     @abstractmethod
@@ -254,11 +249,7 @@ class Client(ABC):
 
 
 def seconds_until(end: float) -> float:
-    """Returns the remaining seconds, at least `_LEAST_S`: sockets refuse 0.
-
-    Args:
-        end: the deadline, on the clock of `time.monotonic`, in seconds.
-    """
+    """Returns the seconds to a time of `time.monotonic`; sockets refuse 0."""
     return max(_LEAST_S, end - time.monotonic())
 
 

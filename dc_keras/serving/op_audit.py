@@ -153,10 +153,7 @@ class OpAudit:
 def audit_ops(place: Path, target: str | None = None) -> OpAudit:
     """Checks every op of a SavedModel against all known releases.
 
-    Args:
-        place: directory of saved_model.pb.
-        target: release that the model is for; the audit has a warning if it is older
-            than the TensorFlow that made the graph.
+    The audit has a warning if the `target` is older than the TensorFlow of the graph.
 
     Raises:
         DataError: `place` contains no SavedModel for serving, or `target` is unknown.

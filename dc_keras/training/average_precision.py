@@ -78,8 +78,8 @@ def weighted_average_precision(fold: Scores, weights: np.ndarray) -> np.ndarray:
 
     Args:
         fold: labels, scores and users.
-        weights: float (draws, num_users), non-negative, one weight per user for all
-            pairs of the user, in the order of `np.unique(fold.users)`.
+        weights: float (draws, num_users), non-negative, in the order of
+            `np.unique(fold.users)`.
 
     Returns:
         float (draws,); NaN where no positive has weight.

@@ -179,21 +179,12 @@ class Examples(TrainingExamples):
         )
 
     def rows_within(self, num_bytes: int) -> int:
-        """Returns how many examples have inputs of at most so many bytes, at least 1.
-
-        Args:
-            num_bytes: number of bytes as float32.
-        """
+        """Returns how many examples have inputs of so many bytes, at least 1."""
         size = sum(math.prod(table.shape[1:]) for table in self.tables.values())
         return max(1, num_bytes // (4 * max(1, int(size))))
 
     def inputs_at(self, start: int, count: int) -> dict[str, tf.Tensor]:
-        """Returns the inputs of consecutive examples.
-
-        Args:
-            start: position of the first example.
-            count: number of examples; those beyond the last one are copies of it.
-        """
+        """Returns inputs of consecutive examples; beyond the last, copies of it."""
         positions = np.minimum(np.arange(start, start + count), len(self) - 1)
         rows = {f"row/{name}": index[positions] for name, index in self.index.items()}
         return self._look_up_inputs(rows)

@@ -97,11 +97,9 @@ class FoldData:
         return ContextFeatures(self.context, self.fold.train, self.steps, self.seed)
 
     def video_task(self, kind: str, user_classes: str = "train") -> ProxyTask:
-        """Returns the videos and classes of a proxy.
+        """Returns the videos and classes of a proxy, "challenge" or "user".
 
-        Args:
-            kind: "challenge" or "user".
-            user_classes: see `ProtocolOptions`.
+        For `user_classes` see `ProtocolOptions`.
         """
         grid, hidden = self.grid, self.fold.hidden_users
         if kind == "challenge":
@@ -118,8 +116,7 @@ class FoldData:
         """Returns the training, validation and test positions of a proxy's videos.
 
         On `random_pair`, 20 % of the videos are for testing, as in the paper. Other
-        splits have no test videos: their folds hide videos of held-out users and
-        challenges from the task.
+        splits hide videos of held-out users and challenges from the task instead.
         """
         fraction = TEST_FRACTION if self.fold.split == "random_pair" else 0.0
         rest, test = split_rows(len(task.labels), fraction, self.seed)
@@ -128,12 +125,9 @@ class FoldData:
 
 
 def context_data(data: FoldData, grid: Grid, table: Features) -> ContextData:
-    """Returns the data for fitting context features.
+    """Returns the data for fitting context features, on the videos of a grid.
 
-    Args:
-        data: the fold, with the facts of all videos.
-        grid: users, challenges, labels, and the videos of each side.
-        table: features of these videos; histories of the pool may be missing.
+    Histories of the pool may be missing in the features.
     """
     facts = data.facts
     vision = side_variants(table)["user"].vision

@@ -47,10 +47,10 @@ _PACKAGES = ("tensorflow", "keras", "tensorflow-text", "tensorflow-hub", "numpy"
 def claim_directory(
     directory: Path, config: Mapping[str, Any], *, overwrite: bool = False
 ) -> bool:
-    """Prepares a directory for a training.
+    """Prepares a new, unfinished or finished model directory for a training.
 
     Args:
-        directory: a model directory, which may be new, unfinished or finished.
+        directory: the model directory.
         config: all resolved settings of the training.
         overwrite: whether to delete the files of a training with other settings.
 
@@ -58,8 +58,7 @@ def claim_directory(
         Whether this training is already finished.
 
     Raises:
-        DataError: if the directory has a training with other settings and `overwrite`
-            is False.
+        DataError: the directory has a training with other settings, not `overwrite`.
     """
     finish_update(directory)
     finished, stopped = directory / CONFIG_FILE, directory / _STARTED_FILE
@@ -102,12 +101,9 @@ def _clear(directory: Path) -> None:
 def save_model(
     directory: Path, model: keras.Model | None, config: Mapping[str, Any]
 ) -> None:
-    """Writes a model and its configuration, and checksums of all files.
+    """Writes a model, its configuration with versions, and checksums of all files.
 
-    Args:
-        directory: the model directory, created if missing; all other files must exist.
-        model: the fitted model; None if all weights are in other files.
-        config: settings as plain values; package versions are added.
+    The model is None if all weights are in other files, which must exist already.
     """
     full = {**config, "versions": package_versions()}
     with AtomicUpdate(directory) as files:

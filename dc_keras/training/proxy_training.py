@@ -71,10 +71,6 @@ def side_variants(table: Features, baseline: str | None = None) -> dict[str, Var
     the encoder of a side is missing, the first available one is used. A baseline of the
     paper has the variant of its name on the user side and nothing on the other.
 
-    Args:
-        table: the features.
-        baseline: name of a baseline of the paper; None for deepChallenger.
-
     Raises:
         DataError: if the features do not have the variant of the baseline.
     """
@@ -285,13 +281,9 @@ def _blocks(rows: np.ndarray) -> list[np.ndarray]:
 
 
 def moments(blocks: Iterable[np.ndarray]) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns mean and standard deviation over the rows of all blocks.
+    """Returns mean and standard deviation over the rows of all blocks, float32 (dim,).
 
-    Args:
-        blocks: arrays (num_rows, dim), loaded one at a time to limit memory.
-
-    Returns:
-        Two float32 tensors (dim,).
+    Blocks are arrays (num_rows, dim), loaded one at a time to limit memory.
     """
     count, total, squares = 0, 0.0, 0.0
     for block in blocks:

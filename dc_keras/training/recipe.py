@@ -67,10 +67,7 @@ class Recipe:
 
 
 def parse_groups(context: str) -> tuple[str, ...]:
-    """Returns the context features of the option `context`.
-
-    Args:
-        context: "all", "none", or a comma-separated list of groups and features.
+    """Returns the features of the option `context`: all, none, or a list.
 
     Raises:
         DataError: if a group or feature is unknown.

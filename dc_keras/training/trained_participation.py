@@ -94,11 +94,7 @@ class TrainedParticipation:
         return self.predict_out_of_fold(part.rows)
 
     def predict_rows(self, rows: np.ndarray) -> np.ndarray:
-        """Returns probabilities of pairs by the final model, float32 (len(rows),).
-
-        Args:
-            rows: positions of the pairs.
-        """
+        """Returns probabilities of pairs by the final model, float32 (len(rows),)."""
         pairs = self.data.pairs
         return self.model.predict(
             self.users, self.challenges, pairs.user[rows], pairs.challenge[rows]
@@ -108,9 +104,6 @@ class TrainedParticipation:
         """Returns probabilities of training and validation pairs, float32 (len(rows),).
 
         With context, models that were fitted without their labels compute them.
-
-        Args:
-            rows: positions of the pairs.
         """
         if self.context is None:
             return self.predict_rows(rows)
@@ -159,11 +152,8 @@ def write_participation(
 ) -> None:
     """Writes a fitted model without its proxies; see `train_participation`.
 
-    Args:
-        directory: the model directory.
-        fitted: the model.
-        split: its fold as plain values; None for `train`, which fits on all pairs
-            except those of the validation users.
+    `split` is its fold as plain values; None for `train`, which fits on all pairs
+    except those of the validation users.
     """
     data = fitted.data
     directory.mkdir(parents=True, exist_ok=True)

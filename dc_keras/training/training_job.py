@@ -30,11 +30,7 @@ def describe_training(
 ) -> dict[str, Any]:
     """Returns the settings of a model directory, as plain values.
 
-    Args:
-        data: the data of the training.
-        recipe: inputs and options of the model.
-        protocol: selection of the training data.
-        task: "challenge" or "user" for a proxy, or "participation".
+    The task is "challenge" or "user" for a proxy, or "participation".
     """
     table, sides = data.table, {}
     for side, variant in side_variants(table, recipe.baseline).items():
