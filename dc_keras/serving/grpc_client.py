@@ -168,7 +168,6 @@ def _read_specs(content: Mapping[str, Any]) -> dict[str, TensorSpec]:
         name: make_spec(
             types_pb2.DataType.Name(info.dtype),
             [dim.size for dim in info.tensor_shape.dim],
-            info.tensor_shape.unknown_rank,
         )
         for name, info in content.items()
     }

@@ -247,12 +247,12 @@ def _as_json_string(value: str | bytes) -> str | dict[str, str]:
 
 
 def _read_specs(content: Mapping[str, Any]) -> dict[str, TensorSpec]:
-    specs = {}
-    for name, info in content.items():
-        shape = info["tensor_shape"]
-        dims = [int(dim["size"]) for dim in shape["dim"]]
-        specs[name] = make_spec(info["dtype"], dims, bool(shape.get("unknown_rank")))
-    return specs
+    return {
+        name: make_spec(
+            info["dtype"], [int(dim["size"]) for dim in info["tensor_shape"]["dim"]]
+        )
+        for name, info in content.items()
+    }
 
 
 def _read_outputs(content: Any, specs: Mapping[str, TensorSpec]) -> Arrays:
