@@ -20,7 +20,7 @@ from typing import Any, Self
 from dc_keras.errors import DataError
 from dc_keras.escaping import escape_controls
 from dc_keras.serving.tensor_specs import Arrays, Signature, as_array, fits
-from dc_keras.serving.unknown_facts import fill_unknown
+from dc_keras.serving.unknown_facts import FACTS, fill_unknown
 
 _AVAILABLE = "AVAILABLE"
 _LEAST_S = 1e-3
@@ -171,18 +171,19 @@ class Client(ABC):
     def _predict_checked(self, name: str, inputs: Mapping[str, Any]) -> Arrays:
         end = time.monotonic() + self.timeout_s
         signature = self._find_signature(name, end)
-        filled = fill_unknown(inputs, signature.inputs)
-        if filled.keys() != signature.inputs.keys():
+        given, wanted = inputs.keys(), signature.inputs.keys()
+        if not (given <= wanted and wanted - given <= FACTS.keys()):
             raise DataError(
                 f"the signature {name!r} takes "
                 f"{shorten(', '.join(sorted(signature.inputs)))}. "
                 f"Received: inputs={sorted(inputs)}"
             )
         arrays = {
-            key: as_array(filled[key], key, signature.inputs[key])
-            for key in sorted(signature.inputs)
+            key: as_array(inputs[key], key, signature.inputs[key])
+            for key in sorted(inputs)
         }
-        answer = self._predict(name, signature, arrays, seconds_until(end))
+        filled = fill_unknown(arrays, signature.inputs)
+        answer = self._predict(name, signature, filled, seconds_until(end))
         self._require_outputs(answer, signature)
         return answer
 

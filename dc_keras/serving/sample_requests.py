@@ -20,7 +20,7 @@ from dc_keras.errors import DataError
 from dc_keras.serving.bundle_config import read_config
 from dc_keras.serving.rest_client import as_json
 from dc_keras.serving.saved_graph import read_graph
-from dc_keras.serving.unknown_facts import OF_POSTS, OF_USERS
+from dc_keras.serving.unknown_facts import FACTS
 from tfrecords.tensors import without_autotune
 
 BATCH_SIZES = (1, 4, 8)
@@ -31,7 +31,6 @@ _CAPTION = "so good #fyp"
 _NUM_POSTS = 1
 _FRAME_SIZE = 224
 _BUFFER = 2**18
-_FACTS = {**OF_POSTS, **OF_USERS}
 _decode = np.vectorize(bytes.decode, otypes=[object])
 
 Request = tuple[str, dict[str, np.ndarray]]
@@ -112,8 +111,8 @@ def _inputs(
         elif key == "token_ids":
             tokens = [config["special_tokens"][name] for name in ("cls", "sep")]
             inputs[key] = np.tile(np.array(tokens, np.int32), (size, _NUM_POSTS, 1))
-        elif key in _FACTS:
-            inputs[key] = np.full(shape, _FACTS[key][0])
+        elif key in FACTS:
+            inputs[key] = np.full(shape, FACTS[key][0])
         else:
             inputs[key] = np.zeros(shape, np.float32)
     return inputs
