@@ -63,7 +63,6 @@ def claim_directory(
     finish_update(directory)
     finished, stopped = directory / CONFIG_FILE, directory / _STARTED_FILE
     kept = next((path for path in (finished, stopped) if path.exists()), None)
-    other = None
     if kept is not None:
         if kept == finished:
             verify_directory(directory, "train")
@@ -72,12 +71,11 @@ def claim_directory(
         other = describe_difference({k: stored.get(k) for k in config}, config)
         if other is None:
             return kept == finished
-    if other is not None and not overwrite:
-        raise DataError(
-            f"{directory} has a model with other settings; choose another --output, or "
-            f"replace it with --overwrite. Received: {other}"
-        )
-    if other is not None:
+        if not overwrite:
+            raise DataError(
+                f"{directory} has a model with other settings; choose another "
+                f"--output, or replace it with --overwrite. Received: {other}"
+            )
         _clear(directory)
     directory.mkdir(parents=True, exist_ok=True)
     write_json(stopped, dict(config))
