@@ -9,7 +9,7 @@ challenges of the validation rows and is included in every interval.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -209,7 +209,7 @@ def _isotonic(x: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return knots, values
 
 
-_CURVES = {
+_CURVES: dict[str, Callable[..., tuple[np.ndarray, np.ndarray]]] = {
     "platt": partial(_line, has_intercept=True),
     "temperature": partial(_line, has_intercept=False),
     "isotonic": _isotonic,

@@ -295,10 +295,11 @@ def test_the_server_of_the_tests_refuses_what_the_rules_forbid(
 
 
 def _post(server, path, body):
-    connection = HTTPConnection(urlsplit(server["http"]).netloc, timeout=20)
-    connection.request("POST", f"/v1/models/dc{path}", body)
-    response = connection.getresponse()
-    return response.status, json.loads(response.read())
+    place = urlsplit(server["http"]).netloc
+    with closing(HTTPConnection(place, timeout=20)) as connection:
+        connection.request("POST", f"/v1/models/dc{path}", body)
+        response = connection.getresponse()
+        return response.status, json.loads(response.read())
 
 
 @pytest.mark.parametrize(
