@@ -3,6 +3,7 @@ import json
 import re
 import shutil
 import threading
+from contextlib import closing
 from http.client import HTTPConnection
 from urllib.parse import urlsplit
 
