@@ -16,7 +16,7 @@ from dc_keras.evaluation.variants import smaller_supports
 from dc_keras.features import Features
 from dc_keras.study.participation import Grid
 from dc_keras.study.splits import Fold
-from dc_keras.training.fold import FoldData, context_data
+from dc_keras.training.fold import FoldData
 from dc_keras.training.fold_fitting import FoldFitting, join_sides
 from dc_keras.training.fusion_training import represent
 from dc_keras.training.loop import predict
@@ -147,18 +147,14 @@ class FoldRun:
     ) -> TrainedParticipation:
         """Returns a fitted model with the users and challenges of another grid."""
         sides, fusion = [], fitted.model.fusion
+        data = replace(fitted.data, grid=grid, table=table)
         if fusion is not None:
             examples = self._fitting.pair_examples(
-                fitted.recipe,
-                fitted.proxies,
-                grid,
-                table,
-                fusion.sizes["support_max"],
+                data, fitted.recipe, fitted.proxies, fusion.sizes["support_max"]
             )
             sides.append(represent(fusion, examples))
         if fitted.features is not None:
-            data = context_data(fitted.data, grid, table)
-            sides.append(fitted.features.describe(data))
+            sides.append(fitted.features.describe(data.context))
         users, challenges = join_sides(sides)
         return replace(fitted, users=users, challenges=challenges)
 

@@ -75,8 +75,29 @@ class FoldData:
 
     @cached_property
     def context(self) -> ContextData:
-        """The data for fitting context features."""
-        return context_data(self, self.grid, self.table)
+        """The data for fitting context features.
+
+        Histories of the pool may be missing in the features.
+        """
+        grid, table, facts = self.grid, self.table, self.facts
+        vision = side_variants(table)["user"].vision
+        frames = table.vision[vision].mean_frames if vision else None
+        rows = np.array([table.row_of.get(v, -1) for v in facts.video_ids], np.int64)
+        caption_vectors, frame_vectors = (
+            None if vectors is None else np.where(rows[:, None] < 0, 0, vectors[rows])
+            for vectors in (table.captions, frames)
+        )
+        evidence = Evidence.of(grid, facts, self.fold.hidden_users)
+        return ContextData(
+            evidence,
+            caption_vectors,
+            frame_vectors,
+            history_max=grid.settings["history_max"],
+            support_max=min(
+                grid.settings["support_max"], max(1, *map(len, evidence.support))
+            ),
+            focal_terms=tuple(_focal_terms(grid)),
+        )
 
     @cached_property
     def steps(self) -> list[CrossFitStep]:
@@ -122,32 +143,6 @@ class FoldData:
         rest, test = split_rows(len(task.labels), fraction, self.seed)
         kept, valid = split_rows(len(rest), validation_fraction, self.seed)
         return rest[kept], rest[valid], test
-
-
-def context_data(data: FoldData, grid: Grid, table: Features) -> ContextData:
-    """Returns the data for fitting context features, on the videos of a grid.
-
-    Histories of the pool may be missing in the features.
-    """
-    facts = data.facts
-    vision = side_variants(table)["user"].vision
-    frames = table.vision[vision].mean_frames if vision else None
-    rows = np.array([table.row_of.get(v, -1) for v in facts.video_ids], np.int64)
-    caption_vectors, frame_vectors = (
-        None if vectors is None else np.where(rows[:, None] < 0, 0, vectors[rows])
-        for vectors in (table.captions, frames)
-    )
-    evidence = Evidence.of(grid, facts, data.fold.hidden_users)
-    return ContextData(
-        evidence,
-        caption_vectors,
-        frame_vectors,
-        history_max=grid.settings["history_max"],
-        support_max=min(
-            grid.settings["support_max"], max(1, *map(len, evidence.support))
-        ),
-        focal_terms=tuple(_focal_terms(grid)),
-    )
 
 
 def _focal_terms(grid: Grid) -> Iterator[str]:

@@ -16,7 +16,6 @@ import tensorflow as tf
 from dc_keras.context.context_model import fit_context
 from dc_keras.context.pair_features import log_odds
 from dc_keras.errors import DataError
-from dc_keras.features import Features
 from dc_keras.models.deep_challenger import DeepChallenger
 from dc_keras.options import (
     ContextOptions,
@@ -24,7 +23,6 @@ from dc_keras.options import (
     ProtocolOptions,
     TrainingOptions,
 )
-from dc_keras.study.participation import Grid
 from dc_keras.training.cross_fitting import FusedVideos
 from dc_keras.training.dataset import Examples
 from dc_keras.training.fold import FoldData
@@ -163,15 +161,9 @@ class FoldFitting:
     def _baseline(self, recipe: Recipe) -> FusedVideos:
         self._progress(f"baseline {recipe.name}")
         data = self.data
-        examples = baseline_examples(
-            data.grid,
-            data.table,
-            data.pairs,
-            side_variants(data.table, recipe.baseline)["user"],
-            data.fold.train,
-        )
+        variant = side_variants(data.table, recipe.baseline)["user"]
         return fit_baseline(
-            examples,
+            baseline_examples(data, variant),
             self.training_rows,
             data.fold.valid,
             recipe.model,
@@ -196,38 +188,29 @@ class FoldFitting:
 
     def pair_examples(
         self,
+        data: FoldData,
         recipe: Recipe,
         proxies: Proxies,
-        grid: Grid,
-        table: Features,
         support_size: int | None = None,
     ) -> Examples:
-        """Returns all pairs as inputs of the fusion, with the videos of a grid."""
-        return deep_challenger_examples(
-            grid,
-            table,
-            self.data.pairs,
-            self._embed(recipe, proxies, table),
-            self.data.fold.hidden_users,
-            support_size,
-        )
+        """Returns the pairs of a fold, with other videos, as inputs of the fusion.
 
-    def _embed(
-        self, recipe: Recipe, proxies: Proxies, table: Features
-    ) -> Mapping[str, np.ndarray]:
-        """Returns the embeddings of all videos; those of the fold are made once."""
-        if table is not self.data.table:
-            return embed_sides(proxies, table)
-        if recipe.model not in self._embedded:
-            self._embedded[recipe.model] = embed_sides(proxies, table)
-        return self._embedded[recipe.model]
+        The embeddings of the videos of the fold itself are made once.
+        """
+        if data.table is not self.data.table:
+            embedded = embed_sides(proxies, data.table)
+        else:
+            if recipe.model not in self._embedded:
+                self._embedded[recipe.model] = embed_sides(proxies, data.table)
+            embedded = self._embedded[recipe.model]
+        return deep_challenger_examples(data, embedded, support_size)
 
     def _fusion(self, recipe: Recipe, proxies: Proxies) -> FusedVideos:
         """Returns the fusion of videos, fitted once for all recipes that share it."""
         key, data = (recipe.model, recipe.training), self.data
         if key not in self._fusions:
             self._progress(f"{recipe.name}, fusion")
-            examples = self.pair_examples(recipe, proxies, data.grid, data.table)
+            examples = self.pair_examples(data, recipe, proxies)
             has_context = any(
                 other.groups and (other.model, other.training) == key
                 for other in self._recipes

@@ -24,6 +24,7 @@ from dc_keras.study.pairs import Pairs
 from dc_keras.study.participation import Grid
 from dc_keras.training.cross_fitting import FusedVideos, cross_fit
 from dc_keras.training.dataset import Examples
+from dc_keras.training.fold import FoldData
 from dc_keras.training.loop import fit
 from dc_keras.training.objectives import participation
 from dc_keras.training.proxy_training import Variant, moments, visible_support
@@ -84,20 +85,16 @@ def pair_examples(pairs: Pairs, tables: Mapping[str, Any]) -> Examples:
 
 
 def deep_challenger_examples(
-    grid: Grid,
-    table: Features,
-    pairs: Pairs,
-    embedded: Mapping[str, np.ndarray],
-    hidden_users: Collection[str] = (),
-    support_size: int | None = None,
+    data: FoldData, embedded: Mapping[str, np.ndarray], support_size: int | None = None
 ) -> Examples:
-    """Returns pairs with embedded videos, the inputs of the fusion.
+    """Returns the pairs of a fold with embedded videos, the inputs of the fusion.
 
-    `embedded` has the embeddings of all videos by side (see `embed_sides`). Videos of
-    `hidden_users` describe no challenge. For `support_size` see `challenge_sets`.
+    `embedded` has the embeddings of all videos by side; see `embed_sides`. For
+    `support_size` see `challenge_sets`.
     """
+    grid, table = data.grid, data.table
     challenges, challenge_valid = challenge_sets(
-        grid, table, embedded["challenge"], hidden_users, support_size
+        grid, table, embedded["challenge"], data.fold.hidden_users, support_size
     )
     users, user_valid = user_sets(
         grid, table, embedded["user"], grid.settings["history_max"]
@@ -108,22 +105,19 @@ def deep_challenger_examples(
         "user": users,
         "user_valid": user_valid,
     }
-    return pair_examples(pairs, tables)
+    return pair_examples(data.pairs, tables)
 
 
-def baseline_examples(
-    grid: Grid, table: Features, pairs: Pairs, variant: Variant, train: np.ndarray
-) -> Examples:
-    """Returns all pairs as inputs of one of the paper's baselines.
-
-    `train` has the positions of the training pairs.
-    """
-    users, user_valid = user_sets(
-        grid, table, video_vectors(table, variant), grid.settings["history_max"]
+def baseline_examples(data: FoldData, variant: Variant) -> Examples:
+    """Returns the pairs of a fold as inputs of one of the paper's baselines."""
+    vectors, size = (
+        video_vectors(data.table, variant),
+        data.grid.settings["history_max"],
     )
-    challenges = _one_hot_challenges(grid, pairs, train)
+    users, user_valid = user_sets(data.grid, data.table, vectors, size)
+    challenges = _one_hot_challenges(data.grid, data.pairs, data.fold.train)
     tables = {"user": users, "user_valid": user_valid, "challenge": challenges}
-    return pair_examples(pairs, tables)
+    return pair_examples(data.pairs, tables)
 
 
 def _one_hot_challenges(grid: Grid, pairs: Pairs, train: np.ndarray) -> np.ndarray:

@@ -41,13 +41,7 @@ class DatasetFold(FoldData):
     @cached_property
     def examples(self) -> Examples:
         """All pairs of the fold as the inputs of `DeepChallenger`."""
-        return deep_challenger_examples(
-            self.grid,
-            self.table,
-            self.pairs,
-            self.get_vectors(),
-            self.fold.hidden_users,
-        )
+        return deep_challenger_examples(self, self.get_vectors())
 
 
 @dataclass(frozen=True, eq=False)

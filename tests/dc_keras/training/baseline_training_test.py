@@ -11,6 +11,7 @@ from dc_keras.models.paper_baselines import POOL_VIDEOS
 from dc_keras.models.pooling import standardizer
 from dc_keras.options import ContextOptions, ModelOptions, ProtocolOptions
 from dc_keras.study.pairs import grid_pairs
+from dc_keras.study.splits import Fold
 from dc_keras.study.temporal import join_cutoffs
 from dc_keras.training.fold import FoldData
 from dc_keras.training.fusion_training import (
@@ -37,10 +38,12 @@ def pairs(grid):
 
 
 @pytest.fixture(scope="module")
-def make_examples(grid, table, pairs):
+def make_examples(grid, table, facts):
     def make(name, train, grid=grid):
+        nothing = np.arange(0)
+        fold = Fold("random_pair", 0, train, nothing, nothing)
         variant = side_variants(table, name)["user"]
-        return baseline_examples(grid, table, grid_pairs(grid), variant, train)
+        return baseline_examples(FoldData(grid, table, facts, fold, 0), variant)
 
     return make
 
