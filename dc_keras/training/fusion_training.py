@@ -115,7 +115,7 @@ def baseline_examples(data: FoldData, variant: Variant) -> Examples:
         data.grid.settings["history_max"],
     )
     users, user_valid = user_sets(data.grid, data.table, vectors, size)
-    challenges = _one_hot_challenges(data.grid, data.pairs, data.fold.train)
+    challenges = _one_hot_challenges(grid, data.pairs, data.fold.train)
     tables = {"user": users, "user_valid": user_valid, "challenge": challenges}
     return pair_examples(data.pairs, tables)
 
