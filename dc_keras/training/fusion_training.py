@@ -110,11 +110,10 @@ def deep_challenger_examples(
 
 def baseline_examples(data: FoldData, variant: Variant) -> Examples:
     """Returns the pairs of a fold as inputs of one of the paper's baselines."""
-    vectors, size = (
-        video_vectors(data.table, variant),
-        data.grid.settings["history_max"],
+    grid, vectors = data.grid, video_vectors(data.table, variant)
+    users, user_valid = user_sets(
+        grid, data.table, vectors, grid.settings["history_max"]
     )
-    users, user_valid = user_sets(data.grid, data.table, vectors, size)
     challenges = _one_hot_challenges(grid, data.pairs, data.fold.train)
     tables = {"user": users, "user_valid": user_valid, "challenge": challenges}
     return pair_examples(data.pairs, tables)
