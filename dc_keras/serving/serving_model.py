@@ -344,9 +344,10 @@ def build_serving_model(
     model, config, known = saved.model, saved.config, saved.sets["vectors"]
     encoders, videos = Encoders(), {}
     for side in ("user", "challenge"):
-        proxy, _ = saved.proxies.get(side, (None, None))
         videos[side] = encoders.video_graph(
-            proxy, config["sides"][side], is_mean=saved.baseline is not None
+            saved.proxies.get(side),
+            config["sides"][side],
+            is_mean=saved.baseline is not None,
         )
     posts, valid = saved.sets["posts"], saved.sets["valid"]
     table = np.concatenate([known, _make_unknown_row(model, known)])

@@ -84,9 +84,10 @@ class FoldFitting:
         self._protocol = protocol
         self._progress = progress
         self._callbacks = callbacks
+        variants = side_variants(data.table)
         self._fitted = {
-            (side, variant, recipe.model): proxy
-            for side, (proxy, variant) in (proxies or {}).items()
+            (side, variants[side], recipe.model): proxy
+            for side, proxy in (proxies or {}).items()
             for recipe in recipes
         }
         self._captions_only: FoldFitting | None = None
@@ -121,7 +122,7 @@ class FoldFitting:
             videos = self._baseline(recipe)
         elif recipe.has_videos:
             proxies = {
-                side: (self.proxy(side, variant, recipe.model), variant)
+                side: self.proxy(side, variant, recipe.model)
                 for side, variant in side_variants(self.data.table).items()
             }
             videos = self._fusion(recipe, proxies)

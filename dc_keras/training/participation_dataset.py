@@ -120,14 +120,9 @@ class ParticipationDataset:
                 the videos of the challenge side.
             user_proxy: the same of `user_videos` and the user side.
         """
-        variants, other = side_variants(self.features), copy.copy(self)
-        other.vectors = embed_sides(
-            {
-                "challenge": (challenge_proxy, variants["challenge"]),
-                "user": (user_proxy, variants["user"]),
-            },
-            self.features,
-        )
+        other = copy.copy(self)
+        proxies = {"challenge": challenge_proxy, "user": user_proxy}
+        other.vectors = embed_sides(proxies, self.features)
         return other
 
     def split(

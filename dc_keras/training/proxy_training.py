@@ -46,8 +46,8 @@ class Variant:
         return "+".join([*parts, "BERT"] if self.use_text else parts)
 
 
-# Fitted proxy and its input variant by side, "challenge" and "user".
-Proxies = Mapping[str, tuple[keras.Model, Variant]]
+# Fitted proxies by side, "challenge" and "user"; `side_variants` has their inputs.
+Proxies = Mapping[str, keras.Model]
 
 
 def available_variants(table: Features) -> list[Variant]:
@@ -253,9 +253,10 @@ def embed_videos(proxy: keras.Model, table: Features, variant: Variant) -> np.nd
 
 def embed_sides(proxies: Proxies, table: Features) -> dict[str, np.ndarray]:
     """Returns the embeddings of all videos by side; see `embed_videos`."""
+    variants = side_variants(table)
     return {
-        side: embed_videos(model, table, variant)
-        for side, (model, variant) in proxies.items()
+        side: embed_videos(model, table, variants[side])
+        for side, model in proxies.items()
     }
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -20,7 +19,7 @@ from dc_keras.training.fusion_training import user_sets, video_vectors
 from dc_keras.training.model_directory import load_model, read_config
 from dc_keras.training.participation_model import ParticipationModel
 from dc_keras.training.participation_part import ParticipationPart
-from dc_keras.training.proxy_training import Variant, embed_videos, side_variants
+from dc_keras.training.proxy_training import Proxies, embed_videos, side_variants
 from dc_keras.training.recipe import parse_groups
 from tfrecords.storage.read_errors import reading
 
@@ -40,14 +39,14 @@ class SavedParticipation:
             `posts` float32 (num_challenges, num_posts, width), `valid` bool
             (num_challenges, num_posts), and `vectors` float32 (num_challenges,
             challenge_width).
-        proxies: by side, the proxy and what it sees; empty without a fusion of videos.
+        proxies: proxies by side; empty without a fusion of videos.
     """
 
     directory: Path
     model: ParticipationModel
     config: dict[str, Any]
     sets: dict[str, np.ndarray]
-    proxies: dict[str, tuple[keras.Model, Variant]] = field(default_factory=dict)
+    proxies: Proxies = field(default_factory=dict)
 
     def __repr__(self) -> str:
         names = ", ".join(self.config["challenges"])
@@ -121,11 +120,10 @@ class SavedParticipation:
 
     def _embed_videos(self, data: FoldData) -> np.ndarray:
         """Returns the vectors of all videos of users, float32 (num_videos, dim)."""
+        variant = side_variants(data.table, self.baseline)["user"]
         if self.baseline is not None:
-            variant = side_variants(data.table, self.baseline)["user"]
             return video_vectors(data.table, variant)
-        proxy, variant = self.proxies["user"]
-        return embed_videos(proxy, data.table, variant)
+        return embed_videos(self.proxies["user"], data.table, variant)
 
 
 def _describe_context(context: ContextModel, data: FoldData) -> np.ndarray:
@@ -170,11 +168,7 @@ def load_participation(directory: str | Path) -> SavedParticipation:
         context = ContextModel.load(place / CONTEXT_FILE)
     if fusion is not None and config.get("baseline") is None:
         for side in ("challenge", "user"):
-            spec = config["sides"][side]
-            variant = Variant(
-                spec["vision"] and spec["vision"]["name"], spec["text"] is not None
-            )
-            proxies[side] = load_model(place / f"{side}_proxy")[0], variant
+            proxies[side], _ = load_model(place / f"{side}_proxy")
     with (
         reading(place / CHALLENGES_FILE, "the challenges of a model of train"),
         (place / CHALLENGES_FILE).open("rb") as file,

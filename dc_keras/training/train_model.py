@@ -37,20 +37,16 @@ from dc_keras.training.trained_participation import (
 from dc_keras.training.training_job import TrainingRun
 
 
-def train_proxy(run: TrainingRun, kind: str) -> tuple[keras.Model, Variant]:
+def train_proxy(run: TrainingRun, kind: str) -> keras.Model:
     """Trains a proxy, "challenge" or "user", on its videos but the validation part.
 
     Videos of users whose pairs validate are not used.
-
-    Returns:
-        The fitted model and its input variant.
     """
     table, training = run.data.table, run.recipe.training
     variant, config = side_variants(table)[kind], run.config(kind)
     # A resumed training of a participation model uses its finished proxies.
     if claim_directory(run.directory, config, overwrite=run.overwrite):
-        model, _ = load_model(run.directory)
-        return model, variant
+        return load_model(run.directory)[0]
     task = run.data.video_task(kind)
     rows = np.random.default_rng(training.seed).permutation(len(task.labels))
     held_out = int(training.validation_fraction * len(rows))
@@ -67,7 +63,7 @@ def train_proxy(run: TrainingRun, kind: str) -> tuple[keras.Model, Variant]:
     )
     _save_proxy_predictions(run, model, task, valid, variant)
     save_model(run.directory, model, {**config, "classes": list(task.classes)})
-    return model, variant
+    return model
 
 
 def train_participation(run: TrainingRun) -> TrainedParticipation | None:

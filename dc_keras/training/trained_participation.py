@@ -42,8 +42,8 @@ class TrainedParticipation:
         challenges: float32 (num_challenges, challenge_width), vectors of challenges.
         context: the context model with the models of its inner folds, or None.
         videos: the fusion of videos or the baseline of the paper, or None.
-        proxies: fitted proxy and its input variant by side; empty for a model without
-            videos and for a baseline.
+        proxies: fitted proxies by side; empty for a model without videos and for a
+            baseline.
     """
 
     recipe: Recipe
@@ -132,7 +132,7 @@ class TrainedParticipation:
         shutil.rmtree(partial, ignore_errors=True)
         fold = self.data.fold
         split = {"name": fold.split, "fold": fold.index, "seed": self.data.seed}
-        for kind, (proxy, _) in self.proxies.items():
+        for kind, proxy in self.proxies.items():
             task = self.data.video_task(kind, self.protocol.user_classes)
             config = describe_training(self.data, self.recipe, self.protocol, kind)
             config |= {"split": split, "classes": list(task.classes)}
