@@ -84,7 +84,7 @@ def score_world(world: World) -> tuple[float, float, float, float]:
     with tempfile.TemporaryDirectory() as directory:
         corpus, truth_rows = corpus_of(world, Path(directory))
         planted_groups = world.truth.communities[truth_rows]
-        graph = build_graph(corpus, GraphPlan(), with_times=False)
+        graph = build_graph(corpus, GraphPlan())
         layers = (graph.combined(), graph.layer("mention").undirected())
         detected = [find_communities(layer).membership for layer in layers]
         things = sparse.hstack(

@@ -110,7 +110,7 @@ def _predict_test_users(seed: int, encoder: TextEncoder) -> _TestPredictions:
     hidden = frozenset(grid.users[user] for user in np.concatenate(parts[1:]))
     fold = Fold("cold_user", 0, rows[0], rows[1], rows[2], hidden)
     run = FoldRun(Experiment(grid, table, facts), fold, seed, "world", lambda _: None)
-    fitted = run.fit(Recipe("deepChallenger")).fitted
+    fitted = run.fit(Recipe("deepChallenger"))
     valid = fold.valid
     calibration = Calibration.fit(
         fitted.predict_out_of_fold(valid).astype(float),
@@ -120,7 +120,7 @@ def _predict_test_users(seed: int, encoder: TextEncoder) -> _TestPredictions:
     )
     scores = np.zeros(grid.labels.shape)
     user, challenge = pairs.user[fold.test], pairs.challenge[fold.test]
-    scores[user, challenge] = fitted.predict(fold.test)
+    scores[user, challenge] = fitted.predict_rows(fold.test)
     test_users = np.sort(parts[2])
     return _TestPredictions(
         calibration.apply(scores[test_users]),

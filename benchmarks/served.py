@@ -38,10 +38,7 @@ from dc_keras.serving.bundle import export_bundle
 from dc_keras.serving.raw_requests import RawPost, RawUser, pack_posts, pack_users
 from dc_keras.study.pairs import grid_pairs
 from dc_keras.study.splits import Fold
-from dc_keras.training.model_directory import save_model
 from dc_keras.training.recipe import Recipe
-from dc_keras.training.saved_participation import save_participation
-from dc_keras.training.training_job import TrainingRun
 from pipelines._cli import option_flags
 from tfrecords.memory import keep_freed_memory
 
@@ -125,13 +122,12 @@ def compare(
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
     recipe = Recipe.of(experiment.model, experiment.training, experiment.context)
-    fit = run.fit(recipe)
+    fitted = run.fit(recipe)
     pairs = grid_pairs(experiment.grid)
     user, challenge = pairs.user[fold.test], pairs.challenge[fold.test]
     label = pairs.label[fold.test]
-    fitted = fit.fitted
-    judged = fitted.model.predict(fitted.users, fitted.challenges, user, challenge)
-    _save(experiment, fit, fold, place / "model")
+    judged = fitted.predict_rows(fold.test)
+    fitted.save(place / "model")
     bundle = export_bundle(place / "model", place / "bundle", calibration="none")
     requests: dict[str, Any] = _requests(experiment, user, challenge)
     np.savez(place / "requests.npz", **requests)
@@ -149,22 +145,6 @@ def compare(
         "captions_only": float(average_precision_score(label, only)),
         "difference": float(max(np.abs(judged - served).max(), one_by_one)),
     }
-
-
-def _save(experiment: Experiment, fit: Any, fold: Fold, place: Path) -> None:
-    run = TrainingRun(
-        experiment.grid,
-        experiment.table,
-        experiment.model,
-        experiment.training,
-        experiment.protocol,
-        place,
-        facts=experiment.facts,
-        context=experiment.context,
-    )
-    for side, (proxy, variant) in fit.proxies.items():
-        save_model(place / f"{side}_proxy", proxy, run.config(side, {side: variant}))
-    save_participation(run, fit, fold)
 
 
 def _requests(

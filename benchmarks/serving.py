@@ -234,7 +234,7 @@ def _pair_weights(
     return {
         "habit_mean": np.zeros(len(HABITS)),
         "habit_scale": np.ones(len(HABITS)),
-        "propensity": rng.standard_normal(layout.taste_width) / 100,
+        "propensity": rng.standard_normal(layout.challenge_widths["taste"]) / 100,
         "propensity_bias": np.array(0.1),
         "pairs_per_user": np.array(float(_NUM_CHALLENGES)),
         "latest": np.array(300.0),

@@ -73,6 +73,8 @@ def train(
     """Trains on a world; returns pairs a second, CPU seconds and peak MiB."""
     from dc_keras.context.post_features import read_facts
     from dc_keras.features import Features
+    from dc_keras.training.fold import FoldData
+    from dc_keras.training.recipe import Recipe
     from dc_keras.training.train_model import train_participation
     from dc_keras.training.training_job import TrainingRun
 
@@ -90,17 +92,21 @@ def train(
 
     start = time.process_time()
     with tempfile.TemporaryDirectory() as directory:
+        training = TrainingOptions(
+            epochs=_EPOCHS, epoch_steps=1, patience=0, shuffle_buffer=buffer
+        )
+        data = FoldData.without_test(
+            grid,
+            Features(videos, {}, captions, {"fingerprint": "made up"}),
+            read_facts(random_posts(rng, grid), grid),
+            training.validation_fraction,
+            training.seed,
+        )
         run = TrainingRun(
-            grid=grid,
-            table=Features(videos, {}, captions, {"fingerprint": "made up"}),
-            model=ModelOptions(),
-            training=TrainingOptions(
-                epochs=_EPOCHS, epoch_steps=1, patience=0, shuffle_buffer=buffer
-            ),
-            protocol=ProtocolOptions(negatives="all"),
-            directory=Path(directory) / "model",
-            facts=read_facts(random_posts(rng, grid), grid),
-            context=ContextOptions(context),
+            data,
+            Recipe.of(ModelOptions(), training, ContextOptions(context)),
+            ProtocolOptions(negatives="all"),
+            Path(directory) / "model",
             progress=note,
         )
         train_participation(run)

@@ -34,11 +34,9 @@ if TYPE_CHECKING:
     from dc_keras.serving.predictor import Predictor, load_bundle
     from dc_keras.serving.raw_requests import RawPost, RawUser
     from dc_keras.study.study import Study
+    from dc_keras.training.fold_fitting import fit_participation
     from dc_keras.training.participation_dataset import ParticipationDataset
-    from dc_keras.training.trained_participation import (
-        fit_participation,
-        load_participation,
-    )
+    from dc_keras.training.saved_participation import load_participation
 
 __all__ = [
     "ContextOptions",
@@ -80,8 +78,9 @@ _HOMES = {
     "serving.predictor": ("Predictor", "load_bundle"),
     "serving.raw_requests": ("RawPost", "RawUser"),
     "study.study": ("Study",),
+    "training.fold_fitting": ("fit_participation",),
     "training.participation_dataset": ("ParticipationDataset",),
-    "training.trained_participation": ("fit_participation", "load_participation"),
+    "training.saved_participation": ("load_participation",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

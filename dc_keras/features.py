@@ -225,12 +225,6 @@ class Features:
             )
         return np.array([self.row_of[v] for v in video_ids], np.int32)
 
-    def caption_vectors(self) -> dict[str, np.ndarray] | None:
-        """Returns the caption embedding by video id, or None without captions."""
-        if self.captions is None:
-            return None
-        return dict(zip(self.video_ids, self.captions, strict=True))
-
     def inputs(self, vision: str | None, use_text: bool) -> dict[str, Any]:
         """Returns the input tables of a video model by input name; see `Examples`.
 

@@ -40,7 +40,7 @@ _SERVING_TARGET = flags.DEFINE_string(
 
 def main() -> None:
     """Writes the bundle."""
-    from dc_keras.training.model_config import read_config
+    from dc_keras.training.model_directory import read_config
 
     read_config(Path(_MODEL.value))
     # Only now: TensorFlow takes seconds.

@@ -98,26 +98,32 @@ def main() -> None:
     # Only now: TensorFlow takes seconds.
     from dc_keras.context.post_features import read_facts
     from dc_keras.features import Features
-    from dc_keras.training.strategies import make_strategy
+    from dc_keras.training.fold import FoldData
+    from dc_keras.training.recipe import Recipe
+    from dc_keras.training.strategies import make_strategy, writable_directory
     from dc_keras.training.training_job import TrainingRun
-    from dc_keras.training.workers import writable_directory
 
     # Workers must connect before any other use of TensorFlow.
     make_strategy(training.strategy, training.tpu_address)
     with writable_directory(Path(_OUTPUT.value), training.strategy) as directory:
+        is_proxy = _TASK.value != "participation"
+        data = FoldData.without_test(
+            grid,
+            Features.load(*_FEATURES.value),
+            read_facts(corpus.videos, grid, users=corpus.users),
+            0.0 if is_proxy else training.validation_fraction,
+            training.seed,
+            corpus.info["key_fingerprint"],
+        )
+        model = option_flags.resolve(ModelOptions)
+        context = option_flags.resolve(ContextOptions)
         run = TrainingRun(
-            grid=grid,
-            table=Features.load(*_FEATURES.value),
-            model=option_flags.resolve(ModelOptions),
-            training=training,
-            protocol=option_flags.resolve(ProtocolOptions),
-            directory=directory,
-            facts=read_facts(corpus.videos, grid, users=corpus.users),
-            context=option_flags.resolve(ContextOptions),
-            baseline=_BASELINE.value,
+            data,
+            Recipe.of(model, training, context, _BASELINE.value),
+            option_flags.resolve(ProtocolOptions),
+            directory,
             profile_steps=profile_steps,
             sample_frames=_load_sample_frames(grid),
-            key_fingerprint=corpus.info["key_fingerprint"],
             overwrite=_OVERWRITE.value,
             progress=app.progress,
         )
@@ -126,7 +132,6 @@ def main() -> None:
 
 def _train(run: TrainingRun, corpus: Corpus) -> None:
     from dc_keras.training.model_card import (
-        CorpusFacts,
         summarize_score,
         write_model_cards,
     )
@@ -136,7 +141,7 @@ def _train(run: TrainingRun, corpus: Corpus) -> None:
         train_participation(run)
     else:
         train_proxy(run, _TASK.value)
-    write_model_cards(run.directory, CorpusFacts.of(corpus), run.grid)
+    write_model_cards(run.directory, corpus, run.data.grid)
     place = _OUTPUT.value
     app.say(f"{place}: the model, config.json, predictions.parquet, MODEL_CARD.md")
     app.say(f"curves: tensorboard --logdir={place}")

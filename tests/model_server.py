@@ -1,6 +1,6 @@
 """A model server for tests, in a process that has TensorFlow and nothing of ours.
 
-    python -m model_server --bundle=export --name=dc --label=stable:1
+    python -m model_server --bundle=export --name=dc
 
 Follows tensorflow/serving's documented rules (g3doc/api_rest.md, the messages of
 tensorflow-serving-api) to the letter, where they can be followed in Python: paths, the
@@ -36,7 +36,7 @@ from tensorflow_serving.apis import (
 _HTTP = {"INVALID_ARGUMENT": 400, "NOT_FOUND": 404}
 _PATH = re.compile(
     r"/v1/models/(?P<name>[^/:]+)"
-    r"(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
+    r"(?:/versions/(?P<version>\d+))?"
     r"(?P<rest>|:predict|/metadata)"
 )
 
@@ -82,8 +82,8 @@ class Version:
 class Model:
     """The versions of a model: the highest is served, once it is loaded."""
 
-    def __init__(self, name, base, labels):
-        self.name, self._base, self._labels = name, base, labels
+    def __init__(self, name, base):
+        self.name, self._base = name, base
         self._served, self.states = None, {}
 
     def watch(self):
@@ -102,12 +102,8 @@ class Model:
         if before is not None:
             self.states[before.number] = "END"
 
-    def find(self, name, version=None, label=None):
+    def find(self, name, version=None):
         self.require(name)
-        if label is not None:
-            if label not in self._labels:
-                raise invalid(f"Unrecognized servable version label: {label}")
-            version = self._labels[label]
         served = self._served
         if served is None or version not in (None, served.number):
             wanted = (
@@ -156,7 +152,7 @@ def make_handler(model):
             number = found["version"] and int(found["version"])
             if found["rest"] == "":
                 return _status(model, found["name"], number)
-            version = model.find(found["name"], number, found["label"])
+            version = model.find(found["name"], number)
             if found["rest"] == "/metadata":
                 return _metadata(model, version)
             name, inputs, is_rows = read_request(body, version)
@@ -206,7 +202,7 @@ class Predictions(prediction_service_pb2_grpc.PredictionServiceServicer):
 
     def _find(self, spec):
         number = spec.version.value if spec.HasField("version") else None
-        return self._model.find(spec.name, number, spec.version_label or None)
+        return self._model.find(spec.name, number)
 
     @_refusing
     def Predict(self, request):
@@ -261,10 +257,8 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--bundle", type=Path, required=True)
     parser.add_argument("--name", default="dc")
-    parser.add_argument("--label", action="append", default=[])
     flags = parser.parse_args()
-    labels = {name: int(number) for name, number in (t.split(":") for t in flags.label)}
-    model = Model(flags.name, flags.bundle, labels)
+    model = Model(flags.name, flags.bundle)
     model.refresh()
     threading.Thread(target=model.watch, daemon=True).start()
     rest = ThreadingHTTPServer(("127.0.0.1", 0), make_handler(model))

@@ -118,8 +118,7 @@ def _train_in(directory, seconds_an_epoch, options):
     import keras
 
     from dc_keras.training.callbacks import training_callbacks
-    from dc_keras.training.strategies import make_strategy
-    from dc_keras.training.workers import writable_directory
+    from dc_keras.training.strategies import make_strategy, writable_directory
 
     strategy = options["strategy"]
     make_strategy(strategy)

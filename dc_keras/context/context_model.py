@@ -79,11 +79,9 @@ class ContextModel(tf.Module):
         return self.weigh(tf.gather(features, self._columns, axis=1), videos)
 
     def weigh(self, features: tf.Tensor, videos: tf.Tensor | None) -> tf.Tensor:
-        """Returns the log-odds of joining, float32 (batch_size,).
+        """Returns the log-odds of joining, float32 (batch_size,); see `log_odds`.
 
-        Args:
-            features: float32 (batch_size, num_chosen), the chosen context features.
-            videos: see `log_odds`.
+        `features` are the chosen context features, float32 (batch_size, num_chosen).
         """
         columns = [features]
         if self.trees is not None:
@@ -184,13 +182,9 @@ class FittedContext:
     videos: np.ndarray | None
 
     def log_odds(self, rows: np.ndarray) -> np.ndarray:
-        """Returns log-odds of pairs, out of fold for training and validation pairs.
+        """Returns log-odds of pairs, float32 (len(rows),).
 
-        Args:
-            rows: positions of the pairs.
-
-        Returns:
-            float32 (len(rows),).
+        Training and validation pairs are scored out of fold. `rows` are positions.
         """
         columns = _columns(self.model.chosen)
         log_odds = np.empty(len(rows), np.float32)
@@ -216,8 +210,7 @@ def fit_context(
 
     Args:
         features: context features of all pairs of the fold.
-        groups: groups of features to use, some of `GROUPS`, or single features of
-            `NAMES`.
+        groups: some of `GROUPS`, or single features of `NAMES`.
         videos: float (num_pairs,), log-odds of the fusion of videos, out of fold for
             training pairs, NaN where unknown; None for a model without videos.
         seed: seed of the trees.
@@ -268,11 +261,8 @@ def _fit_trees(
 ) -> list[BoostedTrees | None]:
     """Returns the trees of each step; None if no pair that it fits on was sampled.
 
-    Args:
-        features: the features of the fold.
-        values: the chosen features of the sampled pairs, followed by those of the
-            sampled training pairs with dropout.
-        seed: seed of the trees.
+    `values` are the chosen features of the sampled pairs, followed by those of the
+    sampled training pairs with dropout.
     """
     parts = (features.sampled, features.train)
     pairs = np.concatenate(parts)
@@ -297,11 +287,7 @@ def _join(
 ) -> np.ndarray:
     """Returns the inputs of the combination, float32 (num_pairs, num_names).
 
-    Args:
-        values: float32 (num_pairs, num_chosen), the chosen features.
-        trees: the trees of each step, or None.
-        step_of: int (num_pairs,), number of the step that scores a pair, or -1.
-        videos: float32 (num_pairs,), log-odds of the fusion of videos, or None.
+    `step_of` is the number of the step whose trees score a pair, or -1.
     """
     columns = [values]
     if trees is not None:

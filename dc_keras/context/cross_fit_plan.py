@@ -12,7 +12,7 @@ need no validation.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,18 +95,13 @@ def _inner_steps(
         number = rng.permutation(int(group.max()) + 1) % num_folds
         return np.asarray(number[group][train])
 
-    one = np.zeros(len(train), np.int64)
     person, topic = evidence.pair_person, evidence.pair_topic
-    sides: dict[str, Callable[[], tuple[np.ndarray, np.ndarray]]] = {
-        "random_pair": lambda: (draw(np.arange(len(person)), _NUM_INNER_FOLDS), one),
-        "cold_user": lambda: (draw(person, _NUM_INNER_FOLDS), one),
-        "cold_challenge": lambda: (draw(topic, _NUM_INNER_FOLDS), one),
-        "cold_both": lambda: (
-            draw(person, _NUM_INNER_SIDES),
-            draw(topic, _NUM_INNER_SIDES),
-        ),
-    }
-    left, right = sides[split]()
+    if split == "cold_both":
+        left, right = draw(person, _NUM_INNER_SIDES), draw(topic, _NUM_INNER_SIDES)
+    else:
+        pair = np.arange(len(person))
+        groups = {"random_pair": pair, "cold_user": person, "cold_challenge": topic}
+        left, right = draw(groups[split], _NUM_INNER_FOLDS), np.zeros(len(train))
     for a in np.unique(left):
         for b in np.unique(right):
             is_out = (left == a) & (right == b)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,9 +29,6 @@ class Evidence:
         facts: facts of the posts.
         histories: rows of `facts` for each user, newest first.
         support: rows of `facts` for each challenge, without posts of hidden users.
-        documents: terms of each user's history.
-        challenge_documents: terms of each challenge's support.
-        pool_documents: terms of the history of each user of the pool.
         pool_histories: rows of `facts` for each user of the pool, newest first.
         pool_joined: float64 (num_pool, num_challenges), 1 where a user of the pool
             joined the challenge.
@@ -40,9 +37,6 @@ class Evidence:
         accounts: float64 (num_users, 3), see `PostFacts.accounts`; NaN where unknown.
         pasts: float64 (num_users, 3), see `post_features.read_pasts`; NaN where
             unknown.
-        user_embeddings: float32 (num_users, dim), mean of the unit-length caption
-            embeddings of the history; None without captions.
-        challenge_embeddings: float32 (num_challenges, dim), the same for the support.
     """
 
     pairs: Pairs
@@ -51,24 +45,18 @@ class Evidence:
     facts: PostFacts
     histories: tuple[np.ndarray, ...]
     support: tuple[np.ndarray, ...]
-    documents: tuple[list[str], ...]
-    challenge_documents: tuple[list[str], ...]
-    pool_documents: tuple[list[str], ...]
     pool_histories: tuple[np.ndarray, ...]
     pool_joined: np.ndarray
     num_supporters: np.ndarray
     user_cutoffs: np.ndarray
     accounts: np.ndarray
     pasts: np.ndarray
-    user_embeddings: np.ndarray | None
-    challenge_embeddings: np.ndarray | None
 
     @classmethod
     def of(
         cls,
         grid: Grid,
         facts: PostFacts,
-        captions: Mapping[str, np.ndarray] | None = None,
         hidden_users: Collection[str] = (),
     ) -> Evidence:
         """Collects the evidence of a grid.
@@ -76,7 +64,6 @@ class Evidence:
         Args:
             grid: users, challenges, and the videos of each side.
             facts: facts of these videos.
-            captions: caption embedding by video id, or None.
             hidden_users: users whose videos must not describe a challenge.
         """
         support = [
@@ -93,17 +80,12 @@ class Evidence:
             facts=facts,
             histories=tuple(facts.rows(ids) for ids in grid.histories),
             support=tuple(facts.rows(ids) for ids in support),
-            documents=tuple(facts.document(ids) for ids in grid.histories),
-            challenge_documents=tuple(facts.document(ids) for ids in support),
-            pool_documents=tuple(facts.document(ids) for ids in grid.pool_histories),
             pool_histories=tuple(facts.rows(ids) for ids in grid.pool_histories),
             pool_joined=np.array(joined, np.float64).reshape(shape),
             num_supporters=np.array([len(of_one) for of_one in authors], np.float64),
             user_cutoffs=_user_cutoffs(grid),
             accounts=np.array([facts.accounts.get(u, _NO_ACCOUNT) for u in grid.users]),
             pasts=find_past(facts.pasts, grid),
-            user_embeddings=_mean_embeddings(grid.histories, captions),
-            challenge_embeddings=_mean_embeddings(support, captions),
         )
 
     @property
@@ -123,22 +105,3 @@ def _user_cutoffs(grid: Grid) -> np.ndarray:
         return np.array(grid.user_cutoffs, np.float64)
     cutoff = grid.settings.get("cutoff")
     return np.full(len(grid.users), np.nan if cutoff is None else float(cutoff))
-
-
-def _mean_embeddings(
-    sets: Collection[Collection[str]], captions: Mapping[str, np.ndarray] | None
-) -> np.ndarray | None:
-    """Returns the mean of the unit-length embeddings of each set; 0 for an empty one.
-
-    None without captions.
-    """
-    if captions is None:
-        return None
-    dim = len(next(iter(captions.values())))
-    means = np.zeros((len(sets), dim), np.float32)
-    for row, videos in enumerate(sets):
-        if videos:
-            vectors = np.stack([captions[v] for v in videos])
-            lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-            means[row] = (vectors / np.maximum(lengths, 1e-9)).mean(axis=0)
-    return means

@@ -1,4 +1,4 @@
-"""The parts of context features that are learned from labels."""
+"""Rates of joining, and the parts of context features that are learned from labels."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.linear_model import Ridge
 
-from dc_keras.context import rates
 from dc_keras.context.fold_data import Evidence
 from dc_keras.context.pair_features import log_odds
 
 TASTE_ALPHA = 3.0
 PROPENSITY_ALPHA = 10.0
 EASE_LAMBDA = 20.0
+# Weight, in pairs, of the mean rate in the rate of a challenge.
+POPULARITY_PRIOR_PAIRS = 4.0
 
 
 @dataclass(frozen=True)
@@ -54,18 +55,17 @@ def learn_labels(
         user_taste: float (num_users, taste_width), see `pair_features.scale_taste`.
         pool_taste: float (num_pool, taste_width), the same for the users of the pool.
     """
-    popularity = rates.popularity(evidence, rows)
-    joins, count = rates.joins_and_pairs(evidence, rows)
-    mean = rates.mean_rate(evidence, rows)
+    rate_of = popularity(evidence, rows)
+    joins, count = joins_and_pairs(evidence, rows)
     known = np.unique(evidence.pairs.user[rows])
-    prior = rates.POPULARITY_PRIOR_PAIRS
-    rate = (joins + prior * mean) / (count + prior)
+    prior = POPULARITY_PRIOR_PAIRS
+    rate = (joins + prior * mean_rate(evidence, rows)) / (count + prior)
     propensity = Ridge(alpha=PROPENSITY_ALPHA).fit(user_taste[known], rate[known])
     joined, ease = _ease(evidence, rows)
     positive = count[count > 0]
     return LabelWeights(
-        popularity=np.asarray(log_odds(popularity)),
-        taste=_taste_weights(evidence, rows, user_taste, pool_taste, popularity),
+        popularity=np.asarray(log_odds(rate_of)),
+        taste=_taste_weights(evidence, rows, user_taste, pool_taste, rate_of),
         ease=ease,
         propensity=propensity.coef_,
         propensity_bias=float(propensity.intercept_),
@@ -79,7 +79,7 @@ def _taste_weights(
     rows: np.ndarray,
     user_taste: np.ndarray,
     pool_taste: np.ndarray,
-    popularity: np.ndarray,
+    rate_of: np.ndarray,
 ) -> np.ndarray:
     """Returns the weights of a ridge regression of joins, minus their rate, on taste.
 
@@ -91,7 +91,7 @@ def _taste_weights(
     topic = evidence.pair_topic[rows]
     residual = np.zeros((len(evidence.person), int(evidence.topic.max()) + 1))
     residual[pairs.user[rows], topic] = (
-        pairs.label[rows] - popularity[pairs.challenge[rows]]
+        pairs.label[rows] - rate_of[pairs.challenge[rows]]
     )
     known = np.unique(pairs.user[rows])
     weights = _ridge(
@@ -140,3 +140,40 @@ def _ease(evidence: Evidence, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     order = list(dict.fromkeys(evidence.topic.tolist()))
     joined = np.concatenate([are_known, joins[:, order] > 0], axis=1)
     return joined[evidence.person], weights[np.ix_(order, evidence.topic)].T
+
+
+def mean_rate(evidence: Evidence, train: np.ndarray) -> float:
+    """Returns the share of training pairs that joined."""
+    return float(evidence.pairs.label[train].mean())
+
+
+def popularity(evidence: Evidence, train: np.ndarray) -> np.ndarray:
+    """Returns the rate at which each challenge is joined, float64 (num_challenges,).
+
+    It is shrunk to the mean rate: (joins + pool joins + k·mean) / (pairs + pool users +
+    k) over training pairs and users of the pool, with k = `POPULARITY_PRIOR_PAIRS`.
+    """
+    topic = evidence.pair_topic[train]
+    num_topics = int(evidence.topic.max()) + 1
+    label = evidence.pairs.label[train]
+    joins = np.bincount(topic, weights=label, minlength=num_topics)[evidence.topic]
+    count = np.bincount(topic, minlength=num_topics)[evidence.topic]
+    joins = joins + evidence.pool_joined.sum(axis=0)
+    count = count + len(evidence.pool_joined)
+    k = POPULARITY_PRIOR_PAIRS
+    return np.asarray((joins + k * mean_rate(evidence, train)) / (count + k))
+
+
+def joins_and_pairs(
+    evidence: Evidence, train: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the numbers of joins and of pairs of each user in training, (num_users,).
+
+    Rows of the same person at several cutoffs count together.
+    """
+    person = evidence.pair_person[train]
+    num_people = int(evidence.person.max()) + 1
+    label = evidence.pairs.label[train]
+    joins = np.bincount(person, weights=label, minlength=num_people)
+    count = np.bincount(person, minlength=num_people)
+    return joins[evidence.person], count[evidence.person]

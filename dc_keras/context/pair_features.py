@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import SimpleNamespace as Parts
 
 import numpy as np
 import tensorflow as tf
@@ -95,66 +96,43 @@ class PairLayout:
     num_challenges: int
 
     @property
-    def user_width(self) -> int:
-        """Width of a user's vector."""
-        known = len(ACCOUNT) + len(PAST) + 1 + self.num_challenges + 1
-        return self.user.width + known
+    def user_widths(self) -> dict[str, int]:
+        """Widths of the parts of a user's vector."""
+        return {
+            "history": self.user.width,
+            "account": len(ACCOUNT),
+            "past": len(PAST),
+            "are_joins_known": 1,
+            "joined": self.num_challenges,
+            "now": 1,
+        }
 
     @property
-    def taste_width(self) -> int:
-        """Width of the taste of a user; see `scale_taste`."""
-        return self.user.taste + len(HABITS)
+    def challenge_widths(self) -> dict[str, int]:
+        """Widths of the parts of a challenge's vector."""
+        return {
+            "support": self.challenge.width,
+            "popularity": 1,
+            "supporters": 1,
+            "taste": self.user.taste + len(HABITS),
+            "ease": self.num_challenges,
+        }
+
+    @property
+    def user_width(self) -> int:
+        """Width of a user's vector."""
+        return sum(self.user_widths.values())
 
     @property
     def challenge_width(self) -> int:
         """Width of a challenge's vector."""
-        return self.challenge.width + 2 + self.taste_width + self.num_challenges
+        return sum(self.challenge_widths.values())
 
 
-@dataclass(frozen=True)
-class _User:
-    """The parts of users' vectors, each (batch_size, width)."""
-
-    history: tf.Tensor
-    account: tf.Tensor
-    past: tf.Tensor
-    are_joins_known: tf.Tensor
-    joined: tf.Tensor
-    now: tf.Tensor
-
-    @classmethod
-    def split(cls, layout: PairLayout, users: tf.Tensor) -> _User:
-        sizes = [
-            layout.user.width,
-            len(ACCOUNT),
-            len(PAST),
-            1,
-            layout.num_challenges,
-            1,
-        ]
-        return cls(*tf.split(users, sizes, axis=1))
-
-
-@dataclass(frozen=True)
-class _Challenge:
-    """The parts of challenges' vectors, each (batch_size or 1, width)."""
-
-    support: tf.Tensor
-    popularity: tf.Tensor
-    supporters: tf.Tensor
-    taste: tf.Tensor
-    ease: tf.Tensor
-
-    @classmethod
-    def split(cls, layout: PairLayout, challenges: tf.Tensor) -> _Challenge:
-        sizes = [
-            layout.challenge.width,
-            1,
-            1,
-            layout.taste_width,
-            layout.num_challenges,
-        ]
-        return cls(*tf.split(challenges, sizes, axis=1))
+def _split(vectors: tf.Tensor, widths: Mapping[str, int]) -> Parts:
+    """Returns the parts of vectors as attributes, each (batch_size, width)."""
+    parts = tf.split(vectors, list(widths.values()), axis=1)
+    return Parts(**dict(zip(widths, parts, strict=True)))
 
 
 class PairFeatures(tf.Module):
@@ -187,8 +165,8 @@ class PairFeatures(tf.Module):
         Returns:
             float32 (batch_size, len(NAMES)), in the order of `NAMES`.
         """
-        user = _User.split(self.layout, users)
-        challenge = _Challenge.split(self.layout, challenges)
+        user = _split(users, self.layout.user_widths)
+        challenge = _split(challenges, self.layout.challenge_widths)
         now = tf.where(is_known(user.now), user.now, self._variables["latest"])
         taste = scale_taste(self.layout.user, user.history, self._variables)
         days = self.layout.challenge.part(challenge.support, "days")
@@ -213,7 +191,7 @@ class PairFeatures(tf.Module):
         zero = tf.zeros_like(users[:, :1])
         return tf.concat([column + zero for column in columns], axis=1)
 
-    def _propensity(self, taste: tf.Tensor, user: _User) -> tf.Tensor:
+    def _propensity(self, taste: tf.Tensor, user: Parts) -> tf.Tensor:
         """Returns the rate at which users join, predicted and from known joins."""
         weights = self._variables["propensity"]
         rate = taste @ weights[:, None] + self._variables["propensity_bias"]
@@ -223,14 +201,14 @@ class PairFeatures(tf.Module):
         prior = PROPENSITY_PRIOR_PAIRS
         return (joins + prior * rate) / (pairs + prior)
 
-    def _cosines(self, user: _User, challenge: _Challenge) -> list[tf.Tensor]:
+    def _cosines(self, user: Parts, challenge: Parts) -> list[tf.Tensor]:
         left, right = self.layout.user, self.layout.challenge
         return [
             dot(left.part(user.history, name), right.part(challenge.support, name))
             for name in ("topics", "captions", "frames")
         ]
 
-    def _overlap(self, user: _User, challenge: _Challenge) -> list[tf.Tensor]:
+    def _overlap(self, user: Parts, challenge: Parts) -> list[tf.Tensor]:
         """Returns the features `_OVERLAP` of the days of history and challenge."""
         own = self.layout.user.part(user.history, "days")
         days = self.layout.challenge.part(challenge.support, "days")
@@ -270,12 +248,8 @@ def scale_taste(
     """Returns the taste of users, float32 (batch_size, taste_width).
 
     It has topics, captions, frames, and the standardized habits times `HABIT_SCALE`, 0
-    where unknown.
-
-    Args:
-        layout: layout of the sets.
-        sets: float32 (batch_size, layout.width), vectors of histories.
-        weights: `habit_mean` and `habit_scale`, each (len(HABITS),).
+    where unknown. `sets` are vectors of histories, float32 (batch_size, layout.width);
+    `weights` has `habit_mean` and `habit_scale`, each (len(HABITS),).
     """
     habits = layout.part(sets, "habits")
     mean, scale = (

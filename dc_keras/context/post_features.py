@@ -91,10 +91,6 @@ class PostFacts:
         """Returns the row numbers of posts, int64 (num_ids,)."""
         return np.array([self.row_of[v] for v in video_ids], np.int64)
 
-    def document(self, video_ids: Sequence[str]) -> list[str]:
-        """Returns the terms of posts as one list."""
-        return [term for v in video_ids for term in self.terms[self.row_of[v]]]
-
 
 def read_facts(
     videos: pl.DataFrame,
@@ -107,10 +103,9 @@ def read_facts(
     Args:
         videos: the corpus's table of posts.
         *grids: grids of this corpus.
-        users: the corpus's table of authors, with any of the `ACCOUNT_COUNTS`; None if
-            account counts are unknown.
-        joins: posts of challenges, see `read_pasts`; None if earlier
-            activity is unknown.
+        users: the corpus's table of authors; None if account counts are unknown.
+        joins: posts of challenges, see `read_pasts`; None if earlier activity is
+            unknown.
     """
     used = {
         video_id
@@ -181,14 +176,12 @@ def _words(text: str) -> list[str]:
 def read_pasts(
     videos: pl.DataFrame, joins: pl.DataFrame, grids: Sequence[Grid]
 ) -> dict[tuple[str, int], np.ndarray]:
-    """Returns the activity of users before the cutoffs of grids.
+    """Returns the activity of users before the cutoffs of grids that have several.
 
     Args:
         videos: the corpus's table of posts; posts without a date are ignored.
-        joins: one row per post of a challenge, with the columns `video_id` and
-            `challenge`, the name of the challenge.
-        grids: grids that join several cutoffs; grids without `user_cutoffs` are
-            ignored.
+        joins: one row per post of a challenge: `video_id` and the name `challenge`.
+        grids: the grids.
 
     Returns:
         float64 (3,) in the order of `NAMES`, by user id and cutoff: number of different
@@ -210,9 +203,7 @@ def read_pasts(
 def find_past(pasts: Mapping[tuple[str, int], np.ndarray], grid: Grid) -> np.ndarray:
     """Returns the activity of each row of a grid, float64 (num_users, 3).
 
-    Args:
-        pasts: result of `read_pasts`.
-        grid: the grid; without `user_cutoffs`, all values are NaN.
+    Without `user_cutoffs`, all values are NaN.
     """
     unknown = np.full(len(NAMES), np.nan)
     if not grid.user_cutoffs:

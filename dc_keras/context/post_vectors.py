@@ -178,7 +178,7 @@ def fit_space(
         caption_vectors: see `PostSpace.embed`.
         frame_vectors: see `PostSpace.embed`.
         sets: rows of `posts` of each training user.
-        focal_terms: hashtags and sounds of the challenges, as terms; their weight is 0.
+        focal_terms: hashtags and sounds of the challenges; their weight is 0.
         seed: seed of the truncated SVD.
     """
     rows = np.concatenate([*sets, np.zeros(0, np.int64)]).astype(np.int64)

@@ -85,8 +85,7 @@ def join_posts(layout: SetLayout, posts: tf.Tensor, valid: tf.Tensor) -> tf.Tens
 
     Args:
         layout: layout of the result.
-        posts: float32 (batch_size, num_posts, post_width), vectors of
-            `post_vectors.PostSpace`.
+        posts: float32 (batch_size, num_posts, post_width), vectors of `PostSpace`.
         valid: bool (batch_size, num_posts), False where padded.
     """
     facts = posts[:, :, layout.taste :]
@@ -153,8 +152,7 @@ def gather_rows(
         size: number of posts per set.
 
     Returns:
-        The vectors, float32 (num_sets, size, width), 0 where padded, and whether there
-        is a post, bool (num_sets, size).
+        float32 (num_sets, size, width), 0 where padded, and bool (num_sets, size).
     """
     values = np.zeros((len(sets), size, vectors.shape[1]), np.float32)
     valid = np.zeros((len(sets), size), bool)

@@ -39,16 +39,11 @@ class PostTerms(NamedTuple):
 
 
 def find_terms(captions: tf.Tensor, sounds: tf.Tensor, titles: tf.Tensor) -> PostTerms:
-    """Returns the terms of posts.
+    """Returns the terms of posts from three columns, string (num_posts,).
 
-    Terms are the words and hashtags of the caption, the id of the sound (or its title
-    if there is no id), and the words of the title unless the sound is the author's own.
-    Terms are lower case.
-
-    Args:
-        captions: string (num_posts,), UTF-8.
-        sounds: string (num_posts,), ids of sounds; "" where unknown.
-        titles: string (num_posts,), titles of sounds; "" where unknown.
+    Terms are the words and hashtags of the caption (UTF-8), the id of the sound (or its
+    title if the id is ""), and the words of the title unless the sound is the author's
+    own. Terms are lower case.
     """
     num_posts = tf.shape(captions, tf.int64)[0]
     words = _split_words(captions)

@@ -33,9 +33,16 @@ class TextSpace:
     @classmethod
     def of(cls, evidence: Evidence, train: np.ndarray) -> TextSpace:
         """Fits TF-IDF on training users and the pool, and transforms all documents."""
+        users, challenges, pool = (
+            [[t for row in rows for t in evidence.facts.terms[row]] for rows in sets]
+            for sets in (
+                evidence.histories,
+                evidence.support,
+                evidence.pool_histories,
+            )
+        )
         known = np.unique(evidence.pairs.user[train])
-        documents = [evidence.documents[user] for user in known]
-        documents += evidence.pool_documents
+        documents = [*(users[user] for user in known), *pool]
         vectorizer = TfidfVectorizer(
             analyzer=_identity, sublinear_tf=True, min_df=_MIN_DOCUMENTS
         )
@@ -46,15 +53,15 @@ class TextSpace:
             vectorizer = TfidfVectorizer(analyzer=_identity, vocabulary=[""])
             vectorizer.fit([[""]])
         return cls(
-            vectorizer.transform(evidence.documents),
-            vectorizer.transform(evidence.challenge_documents),
+            vectorizer.transform(users),
+            vectorizer.transform(challenges),
         )
 
 
 def one_vs_rest(
     evidence: Evidence, train: np.ndarray, text: TextSpace, rates: np.ndarray
 ) -> np.ndarray:
-    """Returns corrections of the rates of joining from the terms of each user.
+    """Returns corrections of the rates of joining, float64 (num_users, num_challenges).
 
     For each challenge, a ridge regression on TF-IDF predicts label minus rate. Pairs
     that are not in training count as 0. Challenges without training pairs get zeros.
@@ -63,10 +70,7 @@ def one_vs_rest(
         evidence: the pairs.
         train: positions of the training pairs.
         text: TF-IDF vectors.
-        rates: float64 (num_challenges,), see `rates.popularity`.
-
-    Returns:
-        float64 (num_users, num_challenges), to be added to `rates`.
+        rates: float64 (num_challenges,), see `label_features.popularity`.
     """
     pairs = evidence.pairs
     user, topic = pairs.user[train], evidence.pair_topic[train]
@@ -81,11 +85,7 @@ def one_vs_rest(
 
 
 def cosine(text: TextSpace) -> np.ndarray:
-    """Returns the cosine of each history and each support.
-
-    Returns:
-        float64 (num_users, num_challenges), in [0, 1].
-    """
+    """Returns cosines of histories and supports, (num_users, num_challenges)."""
     return np.asarray((text.users @ text.challenges.T).todense())
 
 
@@ -103,7 +103,9 @@ def _repeats_a_term(documents: Sequence[list[str]]) -> bool:
     return False
 
 
-def caption_neighbours(evidence: Evidence, train: np.ndarray) -> np.ndarray:
+def caption_neighbours(
+    evidence: Evidence, vectors: np.ndarray | None, train: np.ndarray
+) -> np.ndarray:
     """Returns the share of each user's nearest neighbours who joined each challenge.
 
     The neighbours are the `NUM_NEIGHBOURS` other training users whose mean caption
@@ -115,7 +117,7 @@ def caption_neighbours(evidence: Evidence, train: np.ndarray) -> np.ndarray:
         float64 (num_users, num_challenges), in [0, 1]; zeros without captions.
     """
     num_users, num_challenges = len(evidence.person), len(evidence.topic)
-    if evidence.user_embeddings is None:
+    if vectors is None:
         return np.zeros((num_users, num_challenges))
     pairs = evidence.pairs
     user, topic = pairs.user[train], evidence.pair_topic[train]
@@ -126,7 +128,8 @@ def caption_neighbours(evidence: Evidence, train: np.ndarray) -> np.ndarray:
     count = np.maximum((~np.isnan(joined)).sum(axis=0), 1)
     mean = np.where(np.isnan(joined), 0.0, joined).sum(axis=0) / count
     joined = np.where(np.isnan(joined), mean, joined)
-    similarity = _cosine(evidence.user_embeddings, evidence.user_embeddings[known])
+    users = _mean_embeddings(evidence.histories, vectors)
+    similarity = _cosine(users, users[known])
     own = evidence.person[:, None] == evidence.person[known]
     similarity[own] = -np.inf
     nearest = np.argsort(-similarity, axis=1, kind="stable")[:, :NUM_NEIGHBOURS]
@@ -139,15 +142,28 @@ def caption_neighbours(evidence: Evidence, train: np.ndarray) -> np.ndarray:
     return np.asarray(share[:, evidence.topic])
 
 
-def caption_cosine(evidence: Evidence) -> np.ndarray:
+def caption_cosine(evidence: Evidence, vectors: np.ndarray | None) -> np.ndarray:
     """Returns the cosine of the mean caption embeddings of history and support.
+
+    `vectors` are caption embeddings of all posts, float32 (num_posts, dim), or None.
 
     Returns:
         float64 (num_users, num_challenges), in [−1, 1]; zeros without captions.
     """
-    if evidence.user_embeddings is None or evidence.challenge_embeddings is None:
+    if vectors is None:
         return np.zeros((len(evidence.person), len(evidence.topic)))
-    return _cosine(evidence.user_embeddings, evidence.challenge_embeddings)
+    sides = (evidence.histories, evidence.support)
+    return _cosine(*(_mean_embeddings(sets, vectors) for sets in sides))
+
+
+def _mean_embeddings(sets: Sequence[np.ndarray], vectors: np.ndarray) -> np.ndarray:
+    """Returns means of the unit-length embeddings of sets; 0 for an empty one."""
+    means = np.zeros((len(sets), vectors.shape[1]), np.float32)
+    for number, rows in enumerate(sets):
+        if len(rows):
+            lengths = np.linalg.norm(vectors[rows], axis=1, keepdims=True)
+            means[number] = (vectors[rows] / np.maximum(lengths, 1e-9)).mean(axis=0)
+    return means
 
 
 def _cosine(left: np.ndarray, right: np.ndarray) -> np.ndarray:

@@ -14,15 +14,11 @@ from dc_keras.evaluation.result_tables import BAYES, CONTEXT_ONLY, DEEP_CHALLENG
 from dc_keras.evaluation.simple_baselines import SimpleData, simple_scores
 from dc_keras.evaluation.variants import smaller_supports
 from dc_keras.features import Features
-from dc_keras.study.pairs import grid_pairs
 from dc_keras.study.participation import Grid
 from dc_keras.study.splits import Fold
-from dc_keras.training.fit_participation import (
-    FittedParticipation,
-    context_data,
-    represent,
-)
-from dc_keras.training.fold_fitting import FittedRecipe, FoldData, FoldFitting
+from dc_keras.training.fold import FoldData
+from dc_keras.training.fold_fitting import FoldFitting, join_sides
+from dc_keras.training.fusion_training import represent
 from dc_keras.training.loop import predict
 from dc_keras.training.proxy_training import (
     Variant,
@@ -30,6 +26,7 @@ from dc_keras.training.proxy_training import (
     proxy_examples,
 )
 from dc_keras.training.recipe import Recipe
+from dc_keras.training.trained_participation import TrainedParticipation
 
 
 class FoldRun:
@@ -53,12 +50,10 @@ class FoldRun:
     ) -> None:
         self._name = name
         self._x = experiment
-        self._pairs = grid_pairs(experiment.grid)
         self._fold = fold
         seed = (experiment.training.seed + seed) * 1000 + fold.index
-        data = FoldData(
-            experiment.grid, self._pairs, experiment.table, experiment.facts, fold, seed
-        )
+        data = FoldData(experiment.grid, experiment.table, experiment.facts, fold, seed)
+        self._pairs = data.pairs
         self._fitting = FoldFitting(
             data,
             experiment.recipes(),
@@ -93,8 +88,9 @@ class FoldRun:
         return pl.concat([pl.DataFrame(schema=SCHEMA), *frames])
 
     def _predict_videos(self, kind: str, variant: Variant) -> pl.DataFrame:
-        task = self._fitting.video_task(kind)
-        _, _, test = self._fitting.video_split(task)
+        data, fraction = self._fitting.data, self._x.training.validation_fraction
+        task = data.video_task(kind, self._x.protocol.user_classes)
+        _, _, test = data.video_split(task, fraction)
         examples = proxy_examples(task, self._x.table, variant).take(test)
         proxy = self._fitting.proxy(kind, variant, self._x.model)
         classes = predict(proxy, examples).argmax(axis=1)
@@ -115,19 +111,19 @@ class FoldRun:
             SimpleData(self._pairs, self._fold, data.features, data.seed)
         )
 
-    def fit(self, recipe: Recipe) -> FittedRecipe:
+    def fit(self, recipe: Recipe) -> TrainedParticipation:
         """Fits a recipe on the training pairs of the fold."""
         return self._fitting.fit(recipe)
 
     def _recipe_scores(self, recipe: Recipe) -> dict[str, np.ndarray]:
         """Fits a recipe and returns its scores of validation and test pairs."""
-        result = self.fit(recipe)
-        fitted, features = result.fitted, result.features
+        fitted = self.fit(recipe)
+        features = fitted.features
         valid = fitted.predict_out_of_fold(self._fold.valid)
         scores = {recipe.name: self._score_pairs(fitted, valid)}
         if recipe.name == DEEP_CHALLENGER and self._x.includes("support_sizes"):
             for size, grid, table in smaller_supports(self._x.grid, self._x.table):
-                changed = self._describe(recipe, result, grid, table)
+                changed = self._describe(fitted, grid, table)
                 scores[f"{recipe.name}, {size}"] = self._score_pairs(changed, valid)
         has_variant = recipe.name in (DEEP_CHALLENGER, CONTEXT_ONLY)
         if features is not None and has_variant and self._x.includes("captions_only"):
@@ -138,31 +134,28 @@ class FoldRun:
         return scores
 
     def _score_pairs(
-        self, fitted: FittedParticipation, valid: np.ndarray
+        self, fitted: TrainedParticipation, valid: np.ndarray
     ) -> np.ndarray:
         """Returns scores: of test pairs by the final model, NaN for training pairs."""
         scores = np.full(len(self._pairs), np.nan)
         scores[self._fold.valid] = valid
-        scores[self._fold.test] = fitted.predict(self._fold.test)
+        scores[self._fold.test] = fitted.predict_rows(self._fold.test)
         return scores
 
     def _describe(
-        self, recipe: Recipe, result: FittedRecipe, grid: Grid, table: Features
-    ) -> FittedParticipation:
+        self, fitted: TrainedParticipation, grid: Grid, table: Features
+    ) -> TrainedParticipation:
         """Returns a fitted model with the users and challenges of another grid."""
-        sides, fitted = [], result.fitted
-        if fitted.model.fusion is not None and result.videos is not None:
-            width = fitted.model.fusion.support_max
+        sides, fusion = [], fitted.model.fusion
+        data = replace(fitted.data, grid=grid, table=table)
+        if fusion is not None:
             examples = self._fitting.pair_examples(
-                recipe, result.proxies, grid, table, width
+                data, fitted.recipe, fitted.proxies, fusion.sizes["support_max"]
             )
-            sides.append(represent(fitted.model.fusion, examples))
-        if recipe.groups:
-            data = context_data(grid, self._x.facts, table, self._fold.hidden_users)
-            sides.append(self._fitting.data.features.describe(data))
-        users, challenges = (
-            np.concatenate([side[i] for side in sides], axis=1) for i in range(2)
-        )
+            sides.append(represent(fusion, examples))
+        if fitted.features is not None:
+            sides.append(fitted.features.describe(data.context))
+        users, challenges = join_sides(sides)
         return replace(fitted, users=users, challenges=challenges)
 
     def _frame(self, model: str, scores: np.ndarray) -> pl.DataFrame:

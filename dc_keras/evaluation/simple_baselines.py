@@ -20,8 +20,8 @@ from sklearn.preprocessing import StandardScaler
 from dc_keras.context import tfidf_baselines
 from dc_keras.context.context_fitting import ContextFeatures
 from dc_keras.context.fold_data import Evidence
+from dc_keras.context.label_features import popularity as popularity_of
 from dc_keras.context.pair_features import NAMES
-from dc_keras.context.rates import popularity as popularity_of
 from dc_keras.context.tfidf_baselines import TextSpace
 from dc_keras.context.tfidf_baselines import cosine as text_cosine
 from dc_keras.context.tfidf_baselines import one_vs_rest as text_one_vs_rest
@@ -103,7 +103,7 @@ def prevalence(data: SimpleData) -> np.ndarray:
 
 
 def popularity(data: SimpleData) -> np.ndarray:
-    """Returns the rate at which users join the challenge (`context.rates`)."""
+    """Returns the rate at which users join the challenge (`label_features`)."""
     return _rate(data["rates/popularity"])
 
 
@@ -153,7 +153,13 @@ def tfidf_cosine(data: SimpleData) -> np.ndarray:
 
 def caption_cosine(data: SimpleData) -> np.ndarray:
     """Returns the cosine of mean caption embeddings, clipped to [0, 1]."""
-    return _clip(data.of_pairs(tfidf_baselines.caption_cosine(data.evidence)))
+    return _clip(
+        data.of_pairs(
+            tfidf_baselines.caption_cosine(
+                data.evidence, data.features.data.caption_vectors
+            )
+        )
+    )
 
 
 def one_vs_rest(data: SimpleData) -> np.ndarray:
@@ -171,7 +177,9 @@ def caption_neighbours(data: SimpleData) -> np.ndarray:
     """Returns the share of the users with the most similar captions who joined."""
     return _clip(
         data.by_step(
-            lambda rows: tfidf_baselines.caption_neighbours(data.evidence, rows)
+            lambda rows: tfidf_baselines.caption_neighbours(
+                data.evidence, data.features.data.caption_vectors, rows
+            )
         )
     )
 

@@ -101,37 +101,16 @@ class DeepChallenger(FunctionalModel):
             trainable=trainable,
         )
 
-    @property
-    def sizes(self) -> dict[str, int]:
-        """The sizes of the inputs, by the constructor's arguments."""
-        return {k: v for k, v in self._arguments.items() if k != "copies"}
-
-    @property
-    def history_max(self) -> int:
-        """Maximum number of videos of a user, m of eq. (2)."""
-        return int(self._arguments["history_max"])
-
-    @property
-    def support_max(self) -> int:
-        """Maximum number of videos of a challenge, n of eq. (1)."""
-        return int(self._arguments["support_max"])
-
     def represent_users(self, videos: Any, valid: Any) -> Any:
         """Returns x^u, eq. (2), (batch_size, dim).
 
-        Args:
-            videos: float32 (batch_size, history_max, user_dim), zero where padded.
-            valid: bool (batch_size, history_max).
+        `videos` are float32 (batch_size, history_max, user_dim), zero where padded, and
+        `valid` bool (batch_size, history_max).
         """
         return self.get_layer(USER_REPRESENTATION)(videos, valid)
 
     def represent_challenges(self, videos: Any, valid: Any) -> Any:
-        """Returns x^c, eq. (1), (batch_size, dim).
-
-        Args:
-            videos: float32 (batch_size, support_max, challenge_dim), zero where padded.
-            valid: bool (batch_size, support_max).
-        """
+        """Returns x^c, eq. (1), (batch_size, dim); inputs as of `represent_users`."""
         return self.get_layer(CHALLENGE_REPRESENTATION)(videos, valid)
 
     def select_copy(self, index: int) -> DeepChallenger:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from numbers import Integral
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Self
 
 import keras
 import tensorflow as tf
@@ -21,27 +21,8 @@ from dc_keras.options import PAPER_MODEL, ModelOptions
 PRESETS: Mapping[str, ModelOptions] = {"default": ModelOptions(), "paper": PAPER_MODEL}
 
 
-class ModelData(Protocol):
-    """Data that a model is built for; see `FunctionalModel.from_preset`.
-
-    Attributes:
-        sizes: the arguments of the model's constructor that depend on the data.
-    """
-
-    @property
-    def sizes(self) -> Mapping[str, int]:
-        """See the class."""
-
-    def adapt(self, model: Any) -> None:
-        """Sets the fixed statistics of a new model, such as the moments of features."""
-
-
 def require_positive(**sizes: int) -> None:
-    """Raises an error for a size that is not a whole number, or is below 1.
-
-    Raises:
-        ValueError: if a size is not a whole number, or is below 1.
-    """
+    """Raises a ValueError for a size that is not a whole number, or is below 1."""
     for name, size in sizes.items():
         if not isinstance(size, Integral) or size < 1:
             raise ValueError(
@@ -101,6 +82,11 @@ class FunctionalModel(keras.Model):
         self.options = options
         self._arguments = dict(arguments)
 
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The sizes of inputs and outputs, by the constructor's arguments."""
+        return {k: v for k, v in self._arguments.items() if k != "copies"}
+
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments, and the names of frozen layers."""
         return {
@@ -128,13 +114,14 @@ class FunctionalModel(keras.Model):
         return model
 
     @classmethod
-    def from_preset(cls, preset: str, *, data: ModelData, **arguments: Any) -> Self:
+    def from_preset(cls, preset: str, *, data: Any, **arguments: Any) -> Self:
         """Builds a model with the options of a preset for the sizes of some data.
 
         Args:
             preset: "default" (`ModelOptions()`), or "paper" (`PAPER_MODEL`, the
                 architecture of the paper).
-            data: the training data.
+            data: the training data. Its `sizes` are arguments of the constructor, and
+                its `adapt(model)` sets fixed statistics.
             **arguments: arguments of the constructor that differ from the preset.
 
         Returns:

@@ -86,17 +86,11 @@ class UserBaseline(FunctionalModel):
             inputs, output, arguments, shape, policy, name=name, trainable=trainable
         )
 
-    @property
-    def history_max(self) -> int:
-        """Maximum number of videos of a user, m of eq. (2)."""
-        return int(self._arguments["history_max"])
-
     def represent_users(self, videos: Any, valid: Any) -> Any:
         """Returns x^u, the log-odds of all challenges, (batch_size, num_challenges).
 
-        Args:
-            videos: float32 (batch_size, history_max, video_dim), zero where padded.
-            valid: bool (batch_size, history_max).
+        `videos` are float32 (batch_size, history_max, video_dim), zero where padded,
+        and `valid` bool (batch_size, history_max).
         """
         return self.get_layer(USER_REPRESENTATION)([videos, valid], training=False)
 

@@ -18,9 +18,9 @@ from dc_keras.serving.bundle_config import (
     require_challenge_posts,
 )
 from dc_keras.serving.challenge_table import ChallengeTable
-from dc_keras.serving.fact_inputs import unknown_facts_of
 from dc_keras.serving.predictor import CALIBRATION_FILE, Predictor
 from dc_keras.serving.raw_requests import RawPost
+from dc_keras.serving.signatures import unknown_facts_of
 from dc_keras.training.model_card import CARD_FILE
 from dc_keras.training.model_directory import write_json
 from tfrecords.storage.integrity import verify_directory
@@ -42,12 +42,11 @@ def add_challenge(
     include this uncertainty.
 
     Args:
-        bundle: directory of a version, or of all versions; the latter selects the
-            highest version.
+        bundle: directory of a version, or of all versions, of which the highest is
+            used.
         name: name of the challenge.
         posts: 1 to 20 sample videos, or a brief, which is one post with only a caption.
-        version: number of the new version; None selects the next number after the
-            highest.
+        version: number of the new version; None for the one after the highest.
         progress: called with a line before the long work, when the arguments are valid.
 
     Returns:

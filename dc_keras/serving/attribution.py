@@ -116,7 +116,8 @@ def explain(
         raise DataError("a user must have at least one post. Received: posts=0")
     predictor.require_challenges([challenge])
     history = list(raw_user.posts[: predictor.config["study"]["history_max"]])
-    kinds = tuple(_POST_FACTS) if _uses_context(predictor) else ()
+    has_context = predictor.config["context"]["context"] != "none"
+    kinds = tuple(_POST_FACTS) if has_context else ()
     variants = predictor.embed_variants(
         "user", [[post, *_without_facts(post, kinds)] for post in history]
     )
@@ -165,10 +166,6 @@ def _find_support(predictor: Predictor, challenge: str) -> np.ndarray:
     return posts
 
 
-def _uses_context(predictor: Predictor) -> bool:
-    return bool(predictor.config["context"]["context"] != "none")
-
-
 def _without_facts(post: RawPost, kinds: Sequence[str]) -> Iterator[RawPost]:
     for kind in kinds:
         yield replace(post, **{n: getattr(_UNKNOWN, n) for n in _POST_FACTS[kind]})
@@ -199,11 +196,8 @@ class _Side:
     ) -> tuple[Effect, ...]:
         """Returns the effect of each kind of fact of all posts, and of the user.
 
-        Args:
-            kinds: keys of `_POST_FACTS`.
-            variants: the posts without each kind, float32 (num_posts, len(kinds),
-                width).
-            user: the user.
+        `variants` are the posts without each of the `kinds`, float32 (num_posts,
+        len(kinds), width).
         """
         unknown = RawUser(user.posts)
         sets = [variants[:, number] for number in range(len(kinds))]
@@ -227,8 +221,7 @@ class _Side:
         """Returns the probability with each set of posts, float32 (num_sets,).
 
         Args:
-            videos: the embedded posts of each set, float32 (num_sets, num_posts,
-                width).
+            videos: the embedded posts, float32 (num_sets, num_posts, width).
             inputs: the other inputs of the side, one row.
             valid: the posts that count, bool (num_sets, num_posts); None for all.
         """

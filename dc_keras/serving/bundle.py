@@ -76,15 +76,12 @@ def export_bundle(
     calibration: str = "platt",
     serving_target: str | None = None,
 ) -> Path:
-    """Writes a bundle under `output`.
-
-    A running tensorflow/serving may watch `output`: the version appears under its name
-    only when it is complete.
+    """Writes a bundle under `output`, which a running tensorflow/serving may watch.
 
     Args:
         directory: a participation model directory.
         output: directory of a model's versions.
-        version: number of the version; None selects the next number after the highest.
+        version: number of the version; None for the one after the highest.
         calibration: one of `calibration.METHODS`.
         serving_target: release of tensorflow/serving that must be able to load the
             bundle, for example "2.20"; None accepts every bundle and only writes the
@@ -122,9 +119,9 @@ def write_version(
 
     Args:
         output: directory of a model's versions.
-        version: number of the version; None selects the next number after the highest.
-        fill: writes the SavedModel, its configuration and its calibration into the
-            directory that it is called with.
+        version: number of the version; None for the one after the highest.
+        fill: writes the SavedModel, its configuration and its calibration into a
+            directory.
 
     Returns:
         The directory of the version.
@@ -149,32 +146,22 @@ def write_version(
     shutil.rmtree(temporary, ignore_errors=True)
     fill(temporary)
     set_reproducible_uuid(temporary)
-    _audit(temporary)
+    target = read_config(temporary)["serving_target"]
+    audit = audit_ops(temporary, target)
+    if target is not None:
+        require_target(audit, target)
+    write_json(temporary / AUDIT_FILE, audit.to_dict())
     (temporary / "batching_params.pbtxt").write_text(_BATCHING, encoding="utf-8")
-    write_requests(temporary, output.resolve().name)
+    name = output.resolve().name
+    write_requests(temporary, name)
     seal_directory(temporary)
-    _write_models_config(output)
+    # For a server that mounts `output` as /models/NAME. An existing file may pin a
+    # version.
+    if not (output / CONFIG_FILE).exists():
+        write_text(output / CONFIG_FILE, _MODELS.format(name=name))
     # Last, so that an export that is stopped earlier has written no version.
     temporary.rename(place)
     return place
-
-
-def _write_models_config(output: Path) -> None:
-    """Writes models.config for a server that mounts `output` as /models/NAME.
-
-    An existing file is kept, because it may pin a version.
-    """
-    path, name = output / CONFIG_FILE, output.resolve().name
-    if not path.exists():
-        write_text(path, _MODELS.format(name=name))
-
-
-def _audit(place: Path) -> None:
-    target = read_config(place)["serving_target"]
-    audit = audit_ops(place, target)
-    if target is not None:
-        require_target(audit, target)
-    write_json(place / AUDIT_FILE, audit.to_dict())
 
 
 def tables_of(model: ServingModel) -> list[Any]:
@@ -192,12 +179,8 @@ def write_saved_model(
 ) -> None:
     """Writes functions as the signatures of a SavedModel, in a reproducible order.
 
-    An archive of Keras would trace and store each function a second time.
-
-    Args:
-        functions: by the name of their signature.
-        tracked: layers and lookup tables with the tables that the functions use.
-        place: directory of the SavedModel.
+    `tracked` are layers and lookup tables with the tables that the functions use. An
+    archive of Keras would trace and store each function a second time.
     """
     signatures = {}
     for name, (function, signature) in tqdm(
@@ -250,9 +233,6 @@ def order_variables(graph: Any) -> None:
 
     TensorFlow lists them in the order of a set of objects, which depends on memory
     addresses, and writes the SavedModel in this order.
-
-    Args:
-        graph: the `FuncGraph` of the function.
     """
     order = {id(tensor): i for i, tensor in enumerate(graph.external_captures)}
     last = len(order)
@@ -264,11 +244,8 @@ def order_variables(graph: Any) -> None:
 def set_reproducible_uuid(place: Path) -> None:
     """Replaces the random UUID of a SavedModel by one derived from its content.
 
-    Its fingerprint.pb contains a random number and checksums of the parts. The new
-    number is computed from the checksums. Older TensorFlow versions write no such file.
-
-    Args:
-        place: directory of the SavedModel.
+    Its fingerprint.pb contains a random number and checksums of the parts, from which
+    the new number is computed. Older TensorFlow versions write no such file.
     """
     from tensorflow.core.protobuf.fingerprint_pb2 import FingerprintDef
 

@@ -55,11 +55,7 @@ def find_sha256(place: Path) -> str:
 
 
 def require_challenges(known: Sequence[str], names: Sequence[str]) -> None:
-    """Checks that a bundle contains challenges.
-
-    Args:
-        known: the challenges of the bundle.
-        names: the requested ones.
+    """Checks that a bundle, which knows some challenges, contains the requested ones.
 
     Raises:
         DataError: the bundle lacks one; the message names the nearest name.
@@ -79,13 +75,11 @@ def require_challenges(known: Sequence[str], names: Sequence[str]) -> None:
 
 
 def require_challenge_posts(config: Mapping[str, Any]) -> None:
-    """Checks that a bundle can learn a new challenge from posts or a brief.
-
-    Args:
-        config: the settings of the bundle.
+    """Checks that a bundle with this configuration can learn a new challenge.
 
     Raises:
-        DataError: the bundle has a baseline of the paper, which does not read them.
+        DataError: the bundle has a baseline of the paper, which reads no posts of
+            challenges.
     """
     if config.get("baseline") is not None:
         raise DataError(

@@ -9,8 +9,9 @@ challenges of the validation rows and is included in every interval.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,12 +59,10 @@ class Calibration:
 
     @classmethod
     def of_model(cls, directory: Path, method: str = "platt") -> Calibration:
-        """Fits a calibration on the validation rows of a model directory.
+        """Fits a calibration on the validation rows of a participation model directory.
 
-        Args:
-            directory: directory of a participation model.
-            method: one of `METHODS`: "platt" fits a slope and an intercept,
-                "temperature" only a slope, "isotonic" any increasing curve.
+        "platt" fits a slope and an intercept, "temperature" only a slope, "isotonic"
+        any increasing curve.
         """
         predictions = pl.read_parquet(directory / "predictions.parquet")
         return cls.fit(
@@ -158,18 +157,16 @@ class Calibration:
 
     def apply(self, scores: np.ndarray) -> np.ndarray:
         """Returns calibrated probabilities, float64, in the shape of `scores`."""
-        calibrated = interpolate(
-            log_odds(scores), np.array(self.knots), np.array(self.values)
-        )
-        return np.asarray(1 / (1 + np.exp(-calibrated)))
+        flat = tf.constant(np.ravel(scores), tf.float64)
+        return np.asarray(np.reshape(calibrate(flat, self), np.shape(scores)))
 
 
 def calibrate(scores: tf.Tensor, calibration: Calibration) -> tf.Tensor:
-    """Computes `Calibration.apply` in a graph, float32 (B,)."""
+    """Computes `Calibration.apply` in a graph, (B,) in the dtype of `scores`."""
     if calibration.method == "none":
         return scores
-    knots = tf.constant(calibration.knots, tf.float32)
-    values = tf.constant(calibration.values, tf.float32)
+    knots = tf.constant(calibration.knots, scores.dtype)
+    values = tf.constant(calibration.values, scores.dtype)
     scores = tf.clip_by_value(scores, _EPSILON, 1 - _EPSILON)
     x = tf.math.log(scores) - tf.math.log1p(-scores)
     piece = tf.searchsorted(knots, x, side="right") - 1
@@ -179,13 +176,6 @@ def calibrate(scores: tf.Tensor, calibration: Calibration) -> tf.Tensor:
     return tf.sigmoid(start + (end - start) * (x - low) / (high - low))
 
 
-def interpolate(x: np.ndarray, knots: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Returns the piecewise linear curve at `x`, extrapolated beyond its knots."""
-    piece = np.clip(np.searchsorted(knots, x, side="right") - 1, 0, len(knots) - 2)
-    share = (x - knots[piece]) / (knots[piece + 1] - knots[piece])
-    return np.asarray(values[piece] + share * (values[piece + 1] - values[piece]))
-
-
 def log_odds(probability: np.ndarray) -> np.ndarray:
     """Returns log(p / (1 − p)) with p clipped, so that the result is finite."""
     p = np.clip(np.asarray(probability, np.float64), _EPSILON, 1 - _EPSILON)
@@ -193,22 +183,17 @@ def log_odds(probability: np.ndarray) -> np.ndarray:
 
 
 # scikit-learn is imported where a curve is fitted, because `predict` never fits one.
-def _platt(x: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _line(
+    x: np.ndarray, labels: np.ndarray, *, has_intercept: bool
+) -> tuple[np.ndarray, np.ndarray]:
     from sklearn.linear_model import LogisticRegression
 
-    line = LogisticRegression(C=1e3).fit(x[:, None], labels)
+    line = LogisticRegression(C=1e3, fit_intercept=has_intercept)
+    line.fit(x[:, None], labels)
     # A negative slope would reverse the ranking; a slope near 0 keeps only the rate.
     slope = max(float(line.coef_[0, 0]), 1e-3)
     knots = np.array(_IDENTITY)
     return knots, slope * knots + line.intercept_[0]
-
-
-def _temperature(x: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    from sklearn.linear_model import LogisticRegression
-
-    line = LogisticRegression(C=1e3, fit_intercept=False).fit(x[:, None], labels)
-    knots = np.array(_IDENTITY)
-    return knots, max(float(line.coef_[0, 0]), 1e-3) * knots
 
 
 def _isotonic(x: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -224,19 +209,20 @@ def _isotonic(x: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return knots, values
 
 
-_CURVES = {"platt": _platt, "temperature": _temperature, "isotonic": _isotonic}
+_CURVES: dict[str, Callable[..., tuple[np.ndarray, np.ndarray]]] = {
+    "platt": partial(_line, has_intercept=True),
+    "temperature": partial(_line, has_intercept=False),
+    "isotonic": _isotonic,
+}
 
 
 def _surpluses(
     probability: np.ndarray, labels: np.ndarray, names: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns the number of joined pairs minus the expected number, for each name.
+    """Returns the distinct names, sorted, and for each: joined − expected, and I.
 
     One Newton step on a name's log-odds gives δ = (joined − expected) / I with variance
     1 / I, where I = Σ p (1 − p).
-
-    Returns:
-        The distinct names, sorted; joined − expected; and I.
     """
     groups, row = np.unique(names, return_inverse=True)
     surplus = np.bincount(row, labels - probability, len(groups))

@@ -19,11 +19,11 @@ from typing import Any, Self
 
 from dc_keras.errors import DataError
 from dc_keras.escaping import escape_controls
-from dc_keras.serving.bounded_http import seconds_until
 from dc_keras.serving.tensor_specs import Arrays, Signature, as_array, fits
-from dc_keras.serving.unknown_facts import fill_unknown
+from dc_keras.serving.unknown_facts import FACTS, fill_unknown
 
 _AVAILABLE = "AVAILABLE"
+_LEAST_S = 1e-3
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 2.0
 _LONGEST_TEXT = 300
@@ -51,7 +51,6 @@ class Client(ABC):
         address: address of the server.
         model: name under which the server serves the model.
         version: version of the model; None selects the highest one that is served.
-        label: label of a version, for example "stable"; an alternative to `version`.
         timeout_s: time limit of a call in seconds, retries included.
         retries: number of retries, with exponential backoff, if the server cannot be
             reached or is overloaded. Calls are idempotent.
@@ -66,17 +65,11 @@ class Client(ABC):
         model: str,
         *,
         version: int | None = None,
-        label: str | None = None,
         timeout_s: float = 30.0,
         retries: int = 3,
     ) -> None:
         rules = {
             "model": (re.fullmatch(r"[\w.-]+", model), model, "letters, digits, . _ -"),
-            "label": (
-                label is None or (re.fullmatch(r"[\w.-]+", label) and version is None),
-                label,
-                "letters, digits, . _ -, and stand without a version",
-            ),
             "version": (version is None or version >= 0, version, "at least 0"),
             "timeout_s": (timeout_s > 0, timeout_s, "above 0"),
             "retries": (0 <= retries <= 4, retries, "0 to 4"),
@@ -87,17 +80,13 @@ class Client(ABC):
         self.address = address
         self.model = model
         self.version = version
-        self.label = label
         self.timeout_s = timeout_s
         self.retries = retries
         self._signatures: dict[str, Signature] = {}
 
     @abstractmethod
     def metadata(self, timeout_s: float | None = None) -> dict[str, Signature]:
-        """Returns the signatures of the model.
-
-        Args:
-            timeout_s: time limit in seconds; None uses that of the client.
+        """Returns the signatures of the model, within `timeout_s` or the client's.
 
         Raises:
             DataError: the server does not return them.
@@ -107,11 +96,9 @@ class Client(ABC):
     def status(self, timeout_s: float | None = None) -> dict[int, str]:
         """Returns the state of each version, for example "LOADING" or "AVAILABLE".
 
-        Args:
-            timeout_s: time limit in seconds; None uses that of the client.
-
         Raises:
-            DataError: the server does not return it.
+            DataError: the server does not return it within `timeout_s` or the client's
+                limit.
         """
 
     @abstractmethod
@@ -148,10 +135,7 @@ class Client(ABC):
             raise
 
     def wait_until_ready(self, timeout_s: float) -> int:
-        """Waits until the server has loaded the model.
-
-        Args:
-            timeout_s: time limit in seconds.
+        """Waits until the server has loaded the model, at most `timeout_s` seconds.
 
         Returns:
             The highest available version, or the client's `version`.
@@ -187,18 +171,19 @@ class Client(ABC):
     def _predict_checked(self, name: str, inputs: Mapping[str, Any]) -> Arrays:
         end = time.monotonic() + self.timeout_s
         signature = self._find_signature(name, end)
-        filled = fill_unknown(inputs, signature.inputs)
-        if filled.keys() != signature.inputs.keys():
+        given, wanted = inputs.keys(), signature.inputs.keys()
+        if not (given <= wanted and wanted - given <= FACTS.keys()):
             raise DataError(
                 f"the signature {name!r} takes "
                 f"{shorten(', '.join(sorted(signature.inputs)))}. "
                 f"Received: inputs={sorted(inputs)}"
             )
         arrays = {
-            key: as_array(filled[key], key, signature.inputs[key])
-            for key in sorted(signature.inputs)
+            key: as_array(inputs[key], key, signature.inputs[key])
+            for key in sorted(inputs)
         }
-        answer = self._predict(name, signature, arrays, seconds_until(end))
+        filled = fill_unknown(arrays, signature.inputs)
+        answer = self._predict(name, signature, filled, seconds_until(end))
         self._require_outputs(answer, signature)
         return answer
 
@@ -260,8 +245,13 @@ class Client(ABC):
         )
 
     def _named(self) -> str:
-        values = {"model": self.model, "version": self.version, "label": self.label}
-        return ", ".join(f"{k}={v!r}" for k, v in values.items() if v is not None)
+        version = "" if self.version is None else f", version={self.version}"
+        return f"model={self.model!r}{version}"
+
+
+def seconds_until(end: float) -> float:
+    """Returns the seconds to a time of `time.monotonic`; sockets refuse 0."""
+    return max(_LEAST_S, end - time.monotonic())
 
 
 def strip_credentials(address: str) -> str:

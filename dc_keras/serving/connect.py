@@ -10,7 +10,7 @@ from dc_keras.serving.rest_client import RestClient
 
 
 def connect(address: str, model: str, **options: Any) -> Client:
-    """Returns a REST or gRPC client.
+    """Returns a REST or gRPC client of a model; for options see `Client`.
 
     Args:
         address: "http://…", "https://…" or "grpc://host:port".

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from dc_keras.errors import require_type
 from dc_keras.models.deep_challenger import DeepChallenger
 from dc_keras.serving.bundle import export_bundle
 from dc_keras.serving.vector_bundle import export_vector_bundle
 from dc_keras.training.participation_part import ParticipationPart
-from dc_keras.training.trained_participation import (
-    SavedParticipation,
-    TrainedParticipation,
-)
+from dc_keras.training.saved_participation import SavedParticipation
+from dc_keras.training.trained_participation import TrainedParticipation
 
 
 def export(
@@ -58,19 +55,23 @@ def export(
         return export_vector_bundle(
             model, output, version, data=data, serving_target=serving_target
         )
-    options: dict[str, Any] = {
-        "calibration": calibration,
-        "serving_target": serving_target,
-    }
-    if isinstance(model, SavedParticipation):
-        return export_bundle(model.directory, output, version, **options)
-    if isinstance(model, str | Path):
-        return export_bundle(Path(model), output, version, **options)
-    if isinstance(model, TrainedParticipation):
-        with TemporaryDirectory(prefix="dc-model-") as temporary:
+    with TemporaryDirectory(prefix="dc-model-") as temporary:
+        if isinstance(model, TrainedParticipation):
             model.save(temporary)
-            return export_bundle(Path(temporary), output, version, **options)
-    raise TypeError(
-        "`model` must be a DeepChallenger, a fitted participation model or the "
-        f"directory of one. Received: {type(model).__name__}"
-    )
+            place = Path(temporary)
+        elif isinstance(model, SavedParticipation):
+            place = model.directory
+        elif isinstance(model, str | Path):
+            place = Path(model)
+        else:
+            raise TypeError(
+                "`model` must be a DeepChallenger, a fitted participation model or the "
+                f"directory of one. Received: {type(model).__name__}"
+            )
+        return export_bundle(
+            place,
+            output,
+            version,
+            calibration=calibration,
+            serving_target=serving_target,
+        )

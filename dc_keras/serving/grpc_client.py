@@ -125,8 +125,6 @@ class GrpcClient(Client):
         spec.name = self.model
         if self.version is not None:
             spec.version.value = self.version
-        if self.label is not None:
-            spec.version_label = self.label
         try:
             return method(request, timeout=timeout_s)
         except grpc.RpcError as error:
@@ -170,7 +168,6 @@ def _read_specs(content: Mapping[str, Any]) -> dict[str, TensorSpec]:
         name: make_spec(
             types_pb2.DataType.Name(info.dtype),
             [dim.size for dim in info.tensor_shape.dim],
-            info.tensor_shape.unknown_rank,
         )
         for name, info in content.items()
     }

@@ -70,7 +70,7 @@ class LocalModel:
 
         Args:
             signature: name of the signature.
-            inputs: an array for each of its inputs. Missing facts are filled in as
+            inputs: an array for each of its inputs; missing facts are filled in as
                 unknown.
 
         Returns:

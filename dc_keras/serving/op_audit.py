@@ -36,11 +36,10 @@ class Release:
 
     Attributes:
         name: the minor version, "2.19"; patch versions have the same ops.
-        tensorflow_text: version of its TF-Text.
-        graph_def_version: TF_GRAPH_DEF_VERSION of its TensorFlow.
-        ops: names of the supported ops.
-        later_attributes: for each op, the attributes that were added after this
-            release. The release does not load a node with such an attribute.
+            tensorflow_text: version of its TF-Text. graph_def_version:
+            TF_GRAPH_DEF_VERSION of its TensorFlow. ops: names of the supported ops.
+            later_attributes: for each op, the attributes that were added after this
+            release, which does not load a node with such an attribute.
     """
 
     name: str
@@ -154,10 +153,7 @@ class OpAudit:
 def audit_ops(place: Path, target: str | None = None) -> OpAudit:
     """Checks every op of a SavedModel against all known releases.
 
-    Args:
-        place: directory of saved_model.pb.
-        target: release that the model is for; the audit has a warning if it is older
-            than the TensorFlow that made the graph.
+    The audit has a warning if the `target` is older than the TensorFlow of the graph.
 
     Raises:
         DataError: `place` contains no SavedModel for serving, or `target` is unknown.
@@ -180,11 +176,7 @@ def audit_ops(place: Path, target: str | None = None) -> OpAudit:
 
 
 def require_target(audit: OpAudit, target: str) -> None:
-    """Raises an error if a release cannot load a model.
-
-    Args:
-        audit: the result of `audit_ops`.
-        target: the release, for example "2.19".
+    """Raises an error if a release, for example "2.19", cannot load an audited model.
 
     Raises:
         DataError: the release cannot load the model, or is unknown.

@@ -96,11 +96,7 @@ def _require_numbers(name: str, values: Sequence[float], count: int) -> None:
 
 
 def pack_posts(sets: Sequence[Sequence[RawPost]], side: str) -> dict[str, np.ndarray]:
-    """Returns sets of posts as padded inputs of a signature.
-
-    Args:
-        sets: the posts of each user or challenge.
-        side: "user" or "challenge", for the error message.
+    """Returns sets of posts, of each "user" or "challenge", as padded inputs.
 
     Raises:
         DataError: a set has no posts, or there is no set.

@@ -22,10 +22,7 @@ _NUM_BINS = 10
 def describe_reliability(directory: Path, calibration: Calibration) -> str:
     """Returns the section on calibration of a model card, in Markdown.
 
-    Args:
-        directory: directory of the participation model; its validation rows were used
-            for the calibration.
-        calibration: calibration of the bundle.
+    The validation rows of the model in `directory` were used for the calibration.
     """
     pairs = pl.read_parquet(directory / "predictions.parquet")
     title = "## Calibration"
@@ -74,14 +71,10 @@ def describe_reliability(directory: Path, calibration: Calibration) -> str:
 
 
 def predict_out_of_fold(pairs: pl.DataFrame, method: str) -> np.ndarray:
-    """Returns probabilities calibrated on the pairs of other users.
+    """Returns probabilities calibrated on the pairs of other users, (num_pairs,).
 
-    Args:
-        pairs: user_id, challenge, score and label of pairs.
-        method: method of `Calibration.fit`.
-
-    Returns:
-        float64 (num_pairs,).
+    `pairs` have user_id, challenge, score and label; `method` is one of
+    `Calibration.fit`.
     """
     scores = pairs["score"].to_numpy().astype(float)
     labels = pairs["label"].to_numpy().astype(float)

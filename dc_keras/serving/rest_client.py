@@ -1,27 +1,38 @@
 """Client of a model server over REST (tensorflow/serving, g3doc/api_rest.md).
 
-Bytes are sent as `{"b64": "…"}`, texts as JSON strings.
+Bytes are sent as `{"b64": "…"}`, texts as JSON strings. HTTP libraries restart a
+timeout for every read, so a server that sends a byte now and then can keep a call open
+forever. Here a timer closes the connection at the deadline, which does not apply to the
+DNS lookup.
 """
 
 from __future__ import annotations
 
 import base64
 import json
+import socket
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from http.client import HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPSConnection, IncompleteRead
 from itertools import islice
+from threading import Timer
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
 import numpy as np
 
 from dc_keras.errors import DataError
-from dc_keras.serving.bounded_http import connect, exchange
-from dc_keras.serving.client import Client, NoAnswerError, pauses, strip_credentials
+from dc_keras.serving.client import (
+    Client,
+    NoAnswerError,
+    pauses,
+    seconds_until,
+    strip_credentials,
+)
 from dc_keras.serving.tensor_specs import Arrays, Signature, TensorSpec, make_spec
 
+LARGEST_ANSWER = 2**28  # bytes
 # Too many requests; unavailable.
 _TRY_AGAIN = (429, 503)
 _NOT_FOUND = 404
@@ -75,7 +86,7 @@ class RestClient(Client):
     def _predict(
         self, name: str, signature: Signature, inputs: Arrays, timeout_s: float
     ) -> Arrays:
-        columns = {key: _as_json(values) for key, values in inputs.items()}
+        columns = {key: as_json(values) for key, values in inputs.items()}
         body = {"signature_name": name, "inputs": columns}
         content = self._send("POST", f"{self._path()}:predict", body, timeout_s)
         with self._as_documented():
@@ -83,9 +94,7 @@ class RestClient(Client):
 
     def _path(self) -> str:
         path = f"/v1/models/{self.model}"
-        if self.version is not None:
-            return f"{path}/versions/{self.version}"
-        return path if self.label is None else f"{path}/labels/{self.label}"
+        return path if self.version is None else f"{path}/versions/{self.version}"
 
     def _send(
         self,
@@ -108,19 +117,50 @@ class RestClient(Client):
                 time.sleep(pause)
 
     def _attempt(self, method: str, path: str, body: bytes | None, end: float) -> Any:
+        url = self._url
+        make = HTTPSConnection if url.scheme == "https" else HTTPConnection
+        connection = make(url.hostname or "", url.port, timeout=seconds_until(end))
         try:
-            connection = connect(self._url, end)
+            connection.connect()
         except (OSError, HTTPException, UnicodeError) as error:
             raise _BusyError(str(self._explain(error, end))) from None
-        path = self._url.path.rstrip("/") + path
         try:
-            status, answer = exchange(
-                connection, method, path, body, self._headers, end
+            status, answer = self._exchange(
+                connection, method, url.path.rstrip("/") + path, body, end
             )
         except (OSError, HTTPException) as error:
             # Not sent again: the server may be working on the request.
             raise self._explain(error, end) from None
         return self._read(status, answer)
+
+    def _exchange(
+        self,
+        connection: HTTPConnection,
+        method: str,
+        path: str,
+        body: bytes | None,
+        end: float,
+    ) -> tuple[int, bytes]:
+        """Sends a request, closes the connection, and returns status and body."""
+        timer = Timer(seconds_until(end), _shut_down, [connection.sock])
+        timer.daemon = True
+        timer.start()
+        try:
+            # A server may refuse a large request, and answer, before it has read it.
+            with suppress(BrokenPipeError):
+                connection.request(method, path, body, self._headers)
+            response = connection.getresponse()
+            _require_size(response.length or 0)
+            data = response.read(LARGEST_ANSWER + 1)
+        finally:
+            timer.cancel()
+            connection.close()
+        _require_size(len(data))
+        if time.monotonic() >= end:
+            raise TimeoutError("timed out")
+        if response.length:
+            raise IncompleteRead(data, response.length)
+        return response.status, data
 
     def _explain(self, error: Exception, end: float) -> DataError:
         if time.monotonic() >= end:
@@ -137,6 +177,20 @@ class RestClient(Client):
         if status == _TIMED_OUT:
             raise self._timed_out()
         raise (self._not_found if status == _NOT_FOUND else self._refusal)(text)
+
+
+def _shut_down(sock: socket.socket) -> None:
+    # Not the method of a TLS socket, whose state another thread is using.
+    with suppress(OSError):
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+
+def _require_size(num_bytes: int) -> None:
+    if num_bytes > LARGEST_ANSWER:
+        raise DataError(
+            f"a server's answer must have at most {LARGEST_ANSWER} bytes. "
+            f"Received: {num_bytes} or more"
+        )
 
 
 def _read_error(status: int, answer: bytes) -> str:
@@ -177,7 +231,8 @@ def _split_credentials(address: str) -> tuple[SplitResult, dict[str, str]]:
     return place, {"Authorization": f"Basic {code.decode('ascii')}"}
 
 
-def _as_json(values: np.ndarray) -> Any:
+def as_json(values: np.ndarray) -> Any:
+    """Returns an input as nested lists; str become texts, and bytes base64 objects."""
     if values.dtype != object:
         return values.tolist()
     items = np.empty(values.size, object)
@@ -192,12 +247,12 @@ def _as_json_string(value: str | bytes) -> str | dict[str, str]:
 
 
 def _read_specs(content: Mapping[str, Any]) -> dict[str, TensorSpec]:
-    specs = {}
-    for name, info in content.items():
-        shape = info["tensor_shape"]
-        dims = [int(dim["size"]) for dim in shape["dim"]]
-        specs[name] = make_spec(info["dtype"], dims, bool(shape.get("unknown_rank")))
-    return specs
+    return {
+        name: make_spec(
+            info["dtype"], [int(dim["size"]) for dim in info["tensor_shape"]["dim"]]
+        )
+        for name, info in content.items()
+    }
 
 
 def _read_outputs(content: Any, specs: Mapping[str, TensorSpec]) -> Arrays:

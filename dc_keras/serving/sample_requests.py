@@ -7,7 +7,7 @@ record fails.
 
 from __future__ import annotations
 
-import base64
+import importlib.util
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,10 +15,12 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.core.protobuf import saved_model_pb2
 
 from dc_keras.errors import DataError
-from dc_keras.serving.unknown_facts import OF_POSTS, OF_USERS
+from dc_keras.serving.bundle_config import read_config
+from dc_keras.serving.rest_client import as_json
+from dc_keras.serving.saved_graph import read_graph
+from dc_keras.serving.unknown_facts import FACTS
 from tfrecords.tensors import without_autotune
 
 BATCH_SIZES = (1, 4, 8)
@@ -29,7 +31,7 @@ _CAPTION = "so good #fyp"
 _NUM_POSTS = 1
 _FRAME_SIZE = 224
 _BUFFER = 2**18
-_FACTS = {**OF_POSTS, **OF_USERS}
+_decode = np.vectorize(bytes.decode, otypes=[object])
 
 Request = tuple[str, dict[str, np.ndarray]]
 
@@ -48,18 +50,15 @@ def write_requests(place: Path, name: str) -> None:
     (place / SAMPLES).mkdir()
     for signature, inputs in requests[:: len(BATCH_SIZES)]:
         _write_sample(place / SAMPLES / f"{signature}.json", signature, inputs)
-    if _has_serving_api():
+    if importlib.util.find_spec("tensorflow_serving") is not None:
         _write_warm_up(place / WARM_UP_FILE, name, requests)
         _require_equal(requests, list(read_warm_up(place / WARM_UP_FILE)))
 
 
 def make_requests(place: Path) -> Iterator[Request]:
     """Yields a request for each signature and batch size, by signature."""
-    config = json.loads((place / "config.json").read_text(encoding="utf-8"))
-    saved = saved_model_pb2.SavedModel.FromString(
-        (place / "saved_model.pb").read_bytes()
-    )
-    signatures = saved.meta_graphs[0].signature_def
+    config = read_config(place)
+    signatures = read_graph(place / "saved_model.pb").signature_def
     for name in sorted(signatures):
         if name.startswith("__"):  # an internal signature of the loader
             continue
@@ -84,14 +83,6 @@ def read_warm_up(path: Path) -> Iterator[Request]:
         request = log.predict_log.request
         inputs = {key: tf.make_ndarray(value) for key, value in request.inputs.items()}
         yield request.model_spec.signature_name, inputs
-
-
-def _has_serving_api() -> bool:
-    try:
-        import tensorflow_serving.apis  # noqa: F401
-    except ImportError:
-        return False
-    return True
 
 
 def _inputs(
@@ -120,31 +111,22 @@ def _inputs(
         elif key == "token_ids":
             tokens = [config["special_tokens"][name] for name in ("cls", "sep")]
             inputs[key] = np.tile(np.array(tokens, np.int32), (size, _NUM_POSTS, 1))
-        elif key in _FACTS:
-            inputs[key] = np.full(shape, _FACTS[key][0])
+        elif key in FACTS:
+            inputs[key] = np.full(shape, FACTS[key][0])
         else:
             inputs[key] = np.zeros(shape, np.float32)
     return inputs
 
 
 def _write_sample(path: Path, signature: str, inputs: Mapping[str, np.ndarray]) -> None:
-    rows = [
-        {key: _as_json(values[row], key) for key, values in inputs.items()}
-        for row in range(len(next(iter(inputs.values()))))
-    ]
-    body = {"signature_name": signature, "instances": rows}
+    columns = {}
+    for key, values in inputs.items():
+        is_text = values.dtype == object and key != "frames"
+        columns[key] = as_json(_decode(values) if is_text else values)
+    rows = zip(*columns.values(), strict=True)
+    instances = [dict(zip(columns, row, strict=True)) for row in rows]
+    body = {"signature_name": signature, "instances": instances}
     path.write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
-
-
-def _as_json(value: Any, key: str) -> Any:
-    """Returns the value for the REST API: JPEG files as base64, texts as strings."""
-    if isinstance(value, np.ndarray):
-        return [_as_json(item, key) for item in value]
-    if not isinstance(value, bytes):
-        return value.item()
-    if key == "frames":
-        return {"b64": base64.b64encode(value).decode("ascii")}
-    return value.decode("utf-8")
 
 
 def _write_warm_up(path: Path, name: str, requests: list[Request]) -> None:

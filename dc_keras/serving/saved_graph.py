@@ -15,10 +15,7 @@ _SERVING_TAG = "serve"
 
 
 def read_graph(file: Path) -> Any:
-    """Returns the MetaGraphDef with the serving tag.
-
-    Args:
-        file: the file saved_model.pb.
+    """Returns the MetaGraphDef with the serving tag of a file saved_model.pb.
 
     Raises:
         DataError: the file contains no SavedModel for serving.
@@ -60,12 +57,7 @@ def called_names(node: Any) -> Iterator[str]:
 
 
 def called_functions(nodes: Iterable[Any], functions: Mapping[str, Any]) -> list[Any]:
-    """Returns the functions that nodes call, also through other functions.
-
-    Args:
-        nodes: nodes of a graph.
-        functions: all functions by name.
-    """
+    """Returns those of all functions by name that nodes call, also through others."""
     found: dict[str, Any] = {}
     waiting = list(nodes)
     while waiting:

@@ -19,22 +19,26 @@ from dc_keras.context.post_vectors import UNKNOWN
 from dc_keras.context.set_vectors import join_posts
 from dc_keras.serving.calibration import Calibration, calibrate
 from dc_keras.serving.challenge_table import ChallengeTable, fit_to
-from dc_keras.serving.fact_inputs import (
-    POST_SPECS,
-    USER_SPECS,
-    UserFacts,
-)
 from dc_keras.serving.video_graph import EncodedPosts, Encoders, VideoGraph
-from dc_keras.training.model_directory import load_model
 from dc_keras.training.participation_model import ParticipationModel
-from dc_keras.training.saved_participation import (
-    CHALLENGES_FILE,
-    read_participation,
-)
+from dc_keras.training.saved_participation import load_participation
 
 CAPTIONS = tf.TensorSpec((None, None), tf.string, name="captions")
 TOKENS = tf.TensorSpec((None, None, None), tf.int32, name="token_ids")
 FRAMES = tf.TensorSpec((None, None, None), tf.string, name="frames")
+# Facts of posts and of users; docs/serving.md has their units and values for unknown.
+POST_SPECS = (
+    tf.TensorSpec((None, None), tf.string, name="sounds"),
+    tf.TensorSpec((None, None), tf.string, name="sound_titles"),
+    tf.TensorSpec((None, None), tf.int64, name="create_times"),
+    tf.TensorSpec((None, None), tf.float32, name="durations"),
+    tf.TensorSpec((None, None, 4), tf.float32, name="counts"),
+)
+USER_SPECS = (
+    tf.TensorSpec((None, 3), tf.float32, name="account"),
+    tf.TensorSpec((None, None), tf.string, name="joined"),
+    tf.TensorSpec((None,), tf.int64, name="now"),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,14 +125,14 @@ class ServingModel:
 
     @tf.function(autograph=False)
     def join_user(
-        self, posts: tf.Tensor, valid: tf.Tensor, facts: UserFacts
+        self, posts: tf.Tensor, valid: tf.Tensor, *facts: tf.Tensor
     ) -> tf.Tensor:
         """Combines embedded posts and facts of users → (B, user_width); eq. (2).
 
         Args:
             posts: embedded posts, newest first, float32 (B, any, post_width).
             valid: True where there is a post, bool (B, any).
-            facts: facts of the users.
+            facts: account, joined and now of the users; see `USER_SPECS`.
         """
         posts, valid = (fit_to(x, self.history_max) for x in (posts, valid))
         parts = []
@@ -138,7 +142,7 @@ class ServingModel:
             context_posts = posts[:, :, self.user_videos.video_dim :]
             layout = self.context.pairs.layout
             parts.append(join_posts(layout.user, context_posts, valid))
-            parts += self._user_fact_parts(facts)
+            parts += self._user_fact_parts(*facts)
         return tf.concat(parts, axis=1)
 
     @tf.function(autograph=False)
@@ -253,7 +257,7 @@ class ServingModel:
         posts, valid = self._embed_sets(
             "user", self.history_max, texts, captions, frames, facts[:count]
         )
-        return self.join_user(posts, valid, UserFacts(*facts[count:]))
+        return self.join_user(posts, valid, *facts[count:])
 
     def _embed_sets(
         self,
@@ -304,25 +308,21 @@ class ServingModel:
             return fusion.represent_users(values, valid)
         return fusion.represent_challenges(values, valid)
 
-    def _user_fact_parts(self, facts: UserFacts) -> list[tf.Tensor]:
+    def _user_fact_parts(
+        self, account: tf.Tensor, joined: tf.Tensor, now: tf.Tensor
+    ) -> list[tf.Tensor]:
         """Returns the parts of user vectors after the history; see `pair_features`."""
         context = cast("ContextModel", self.context)
-        account = tf.where(
-            facts.account >= 0, tf.math.log1p(tf.maximum(facts.account, 0.0)), UNKNOWN
-        )
-        row = self.challenges.lookup.lookup(facts.joined)
-        joined = tf.reduce_max(
-            tf.one_hot(row, context.pairs.layout.num_challenges), axis=1
-        )
-        are_known = tf.reduce_any(tf.strings.length(facts.joined) > 0, axis=1)
-        past = tf.fill((tf.shape(row)[0], len(PAST)), UNKNOWN)
-        now = context.space.day_of(facts.now)
+        logs = tf.math.log1p(tf.maximum(account, 0.0))
+        row = self.challenges.lookup.lookup(joined)
+        is_joined = tf.one_hot(row, context.pairs.layout.num_challenges)
+        are_known = tf.reduce_any(tf.strings.length(joined) > 0, axis=1)
         return [
-            account,
-            past,
+            tf.where(account >= 0, logs, UNKNOWN),
+            tf.fill((tf.shape(row)[0], len(PAST)), UNKNOWN),
             tf.cast(are_known, tf.float32)[:, None],
-            joined,
-            now[:, None],
+            tf.reduce_max(is_joined, axis=1),
+            context.space.day_of(now)[:, None],
         ]
 
 
@@ -331,32 +331,25 @@ def build_serving_model(
 ) -> tuple[ServingModel, dict[str, Any]]:
     """Builds the serving model of a participation model directory.
 
-    Args:
-        directory: directory of the model.
-        calibration: one of `calibration.METHODS`.
+    `calibration` is one of `calibration.METHODS`.
 
     Returns:
         The model and the configuration of the bundle.
 
     Raises:
-        DataError: the directory contains another kind of model, or an encoder has
-            other weights than the one that made the features.
+        DataError: the directory contains another kind of model, or an encoder has other
+            weights than the one that made the features.
     """
-    model, config = read_participation(directory)
+    saved = load_participation(directory)
+    model, config, known = saved.model, saved.config, saved.sets["vectors"]
     encoders, videos = Encoders(), {}
-    is_baseline = config.get("baseline") is not None
     for side in ("user", "challenge"):
-        proxy = None
-        if model.fusion is not None and not is_baseline:
-            proxy, _ = load_model(directory / f"{side}_proxy")
         videos[side] = encoders.video_graph(
-            proxy, config["sides"][side], is_mean=is_baseline
+            saved.proxies.get(side),
+            config["sides"][side],
+            is_mean=saved.baseline is not None,
         )
-    with (
-        (directory / CHALLENGES_FILE).open("rb") as file,
-        np.load(file, allow_pickle=False) as sets,
-    ):
-        posts, valid, known = sets["posts"], sets["valid"], sets["vectors"]
+    posts, valid = saved.sets["posts"], saved.sets["valid"]
     table = np.concatenate([known, _make_unknown_row(model, known)])
     captions = videos["user"].captions
     if captions is not None and captions.takes_tokens:

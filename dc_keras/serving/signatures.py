@@ -2,8 +2,8 @@
 
 docs/serving.md has a table of the inputs and outputs of each signature. Dimension 0 is
 the batch everywhere; "" pads captions and frames, 0 pads tokens. A post with neither a
-caption nor a frame is padding. The facts of posts and users that signatures take are in
-`fact_inputs`; `attribution` uses `find_support`, the `join_` and the `vary_` signatures
+caption nor a frame is padding. `serving_model` has the facts of posts and users that
+signatures take; `attribution` uses `find_support`, the `join_` and the `vary_` ones
 to leave items out.
 """
 
@@ -15,14 +15,16 @@ import tensorflow as tf
 
 from dc_keras.context.post_features import PostInputs
 from dc_keras.serving.calibration import calibrate
-from dc_keras.serving.fact_inputs import (
+from dc_keras.serving.serving_model import (
+    CAPTIONS,
+    FRAMES,
     POST_SPECS,
+    TOKENS,
     USER_SPECS,
-    UserFacts,
-    unknown_facts_of,
+    ServingModel,
 )
-from dc_keras.serving.serving_model import CAPTIONS, FRAMES, TOKENS, ServingModel
 from dc_keras.serving.split_head import PreparedUsers
+from dc_keras.serving.unknown_facts import OF_POSTS, OF_USERS
 
 Endpoint = tuple[Callable[..., dict[str, tf.Tensor]], list[tf.TensorSpec]]
 
@@ -92,6 +94,20 @@ def _score_endpoints(model: ServingModel) -> dict[str, Endpoint]:
     }
 
 
+def unknown_facts_of(captions: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Returns unknown facts of posts, and then of their users, by name.
+
+    Args:
+        captions: captions of the posts, string (batch_size, num_posts).
+    """
+    shape = tf.shape(captions)
+    return {
+        name: tf.fill(tf.concat([dims, tf.constant(rest, tf.int32)], axis=0), value)
+        for facts, dims in ((OF_POSTS, shape), (OF_USERS, shape[:1]))
+        for name, (value, rest) in facts.items()
+    }
+
+
 def _embedding_endpoints(model: ServingModel) -> dict[str, Endpoint]:
     """Returns the signatures that embed posts, sets of posts and known challenges."""
 
@@ -153,7 +169,7 @@ def _variant_endpoints(model: ServingModel) -> dict[str, Endpoint]:
         "find_support": (model.challenges.find_videos, [_NAMES]),
         "join_user": (
             lambda user_videos, valid, *facts: {
-                "user": model.join_user(user_videos, valid, UserFacts(*facts))
+                "user": model.join_user(user_videos, valid, *facts)
             },
             [_set_spec(model, "user"), _VALID, *USER_SPECS],
         ),

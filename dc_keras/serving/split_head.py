@@ -33,11 +33,7 @@ class PreparedUsers:
         self.width = self._split + model.user_width - model.video_widths[0]
 
     def prepare(self, user: tf.Tensor) -> tf.Tensor:
-        """Returns the part of the score per user, float32 (batch_size, width).
-
-        Args:
-            user: vectors of users, float32 (batch_size, user_width).
-        """
+        """Returns the part of the score per user, (batch_size, width)."""
         video_width = self._model.video_widths[0]
         context = user[:, video_width:]
         if self._head is None:
@@ -47,10 +43,8 @@ class PreparedUsers:
     def score(self, prepared: tf.Tensor, challenge: tf.Tensor) -> tf.Tensor:
         """Returns uncalibrated probabilities, float32 (batch_size,).
 
-        Args:
-            prepared: prepared users, float32 (batch_size, width).
-            challenge: vectors of challenges, float32 (batch_size, challenge_width) or
-                (1, challenge_width).
+        `prepared` are float32 (batch_size, width), and vectors of challenges
+        (batch_size, challenge_width) or (1, challenge_width).
         """
         videos, video_width = None, self._model.video_widths[1]
         if self._head is not None:
@@ -69,9 +63,6 @@ class SplitHead:
     p^c·p^u and p^c − p^u, where p = W x. The layer's sum is split into terms of the
     user, of the challenge, and of their product. The head `dot` has no dense layer, and
     that of a baseline of the paper has no weights at all.
-
-    Args:
-        head: the sub-model of the head.
 
     Attributes:
         width: the width of a prepared user.
@@ -93,11 +84,7 @@ class SplitHead:
         self.width = hidden_dim + other_dim
 
     def prepare(self, user: tf.Tensor) -> tf.Tensor:
-        """Returns the terms per user, float32 (B, width).
-
-        Args:
-            user: x^u, float32 (B, d).
-        """
+        """Returns the terms per user, float32 (B, width), of x^u, float32 (B, d)."""
         if self._is_dot:
             return self._project("user", user)
         kernels = self._kernels()
@@ -110,9 +97,7 @@ class SplitHead:
     def score(self, prepared: tf.Tensor, challenge: tf.Tensor) -> tf.Tensor:
         """Returns the probabilities of the head, float32 (B,).
 
-        Args:
-            prepared: prepared users, float32 (B, width).
-            challenge: x^c, float32 (B, e) or (1, e).
+        `prepared` are float32 (B, width), and x^c (B, e) or (1, e).
         """
         base, users = tf.split(
             prepared, [self._hidden_dim, self.width - self._hidden_dim], axis=1

@@ -12,18 +12,14 @@ from dc_keras.errors import DataError
 
 Arrays = dict[str, np.ndarray]
 
-# NumPy dtypes by the DataType of messages; strings are bytes in arrays of objects.
+# NumPy dtypes of bundles by the DataType of messages; strings are bytes in arrays of
+# objects.
 DTYPES = {
     "DT_STRING": np.dtype(object),
     "DT_FLOAT": np.dtype(np.float32),
-    "DT_DOUBLE": np.dtype(np.float64),
-    "DT_HALF": np.dtype(np.float16),
+    "DT_INT32": np.dtype(np.int32),
+    "DT_INT64": np.dtype(np.int64),
     "DT_BOOL": np.dtype(np.bool_),
-    **{
-        f"DT_{sign}INT{bits}": np.dtype(f"{sign.lower()}int{bits}")
-        for sign in ("", "U")
-        for bits in (8, 16, 32, 64)
-    },
 }
 
 
@@ -33,11 +29,11 @@ class TensorSpec:
 
     Attributes:
         dtype: dtype of the array; object for strings, which are bytes.
-        shape: sizes of the dimensions, -1 for any size; None for any shape.
+        shape: sizes of the dimensions, -1 for any size.
     """
 
     dtype: np.dtype[Any]
-    shape: tuple[int, ...] | None
+    shape: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -48,13 +44,8 @@ class Signature:
     outputs: Mapping[str, TensorSpec]
 
 
-def make_spec(dtype: str, dims: list[int], is_rank_unknown: bool) -> TensorSpec:
-    """Returns the spec of a tensor from a server's metadata.
-
-    Args:
-        dtype: name of the DataType, "DT_FLOAT" for example.
-        dims: sizes of the dimensions, -1 for any size.
-        is_rank_unknown: whether the tensor may have any shape.
+def make_spec(dtype: str, dims: list[int]) -> TensorSpec:
+    """Returns the spec of a tensor of a server's metadata, such as "DT_FLOAT".
 
     Raises:
         DataError: the dtype is not supported.
@@ -63,16 +54,13 @@ def make_spec(dtype: str, dims: list[int], is_rank_unknown: bool) -> TensorSpec:
         raise DataError(
             f"a dtype must be one of {', '.join(DTYPES)}. Received: {dtype[:40]!r}"
         )
-    return TensorSpec(DTYPES[dtype], None if is_rank_unknown else tuple(dims))
+    return TensorSpec(DTYPES[dtype], tuple(dims))
 
 
 def as_array(value: Any, name: str, spec: TensorSpec) -> np.ndarray:
-    """Returns an input as an array with the dtype of its spec.
+    """Returns an input, an array, a tensor or nested lists, with the dtype of its spec.
 
-    Args:
-        value: an array, a tensor, or nested lists; strings are str or bytes.
-        name: name of the input.
-        spec: spec of the input.
+    Strings are str or bytes.
 
     Raises:
         DataError: the input has another type or shape, or its lists are ragged.
@@ -99,8 +87,6 @@ def as_array(value: Any, name: str, spec: TensorSpec) -> np.ndarray:
 
 def fits(array: np.ndarray, spec: TensorSpec) -> bool:
     """Returns whether an array has the shape of a spec."""
-    if spec.shape is None:
-        return True
     return array.ndim == len(spec.shape) and all(
         size in (-1, given) for size, given in zip(spec.shape, array.shape, strict=True)
     )

@@ -20,54 +20,33 @@ OF_USERS: dict[str, tuple[Any, tuple[int, ...]]] = {
     "joined": (b"", (1,)),
     "now": (np.int64(-1), ()),
 }
-# Inputs with the dimensions of users and posts.
+FACTS = {**OF_POSTS, **OF_USERS}
+# Inputs with the dimensions of users and posts, or of posts alone.
 _POSTS = ("captions", "token_ids")
 
 
-def fill_unknown(inputs: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
-    """Returns the inputs, with missing facts filled in as unknown.
-
-    Args:
-        inputs: inputs of a request by name: arrays, tensors or nested lists.
-        names: names of the signature's inputs.
-    """
-    filled = dict(inputs)
-    missing = [name for name in names if name not in inputs]
-    try:
-        num_rows = len(next(iter(inputs.values()), ()))
-        posts = next((inputs[name] for name in _POSTS if name in inputs), None)
-        num_posts = None if posts is None else _num_posts(posts)
-    except TypeError:
-        return filled  # Without a batch; the check of shapes raises the error.
-    unknown = unknown_facts(OF_USERS, (num_rows,))
-    if num_posts is not None:
-        unknown |= unknown_facts(OF_POSTS, num_posts)
-    return filled | {name: unknown[name] for name in missing if name in unknown}
+def fill_unknown(
+    inputs: Mapping[str, np.ndarray], names: Collection[str]
+) -> dict[str, np.ndarray]:
+    """Returns inputs of a request; facts of `names` that are missing are unknown."""
+    rows = next((values.shape[:1] for values in inputs.values()), (0,))
+    unknown = unknown_facts(OF_USERS, rows)
+    posts = [inputs[name].shape[:2] for name in _POSTS if name in inputs]
+    if posts:
+        unknown |= unknown_facts(OF_POSTS, posts[0])
+    return {n: unknown[n] for n in names if n in unknown} | dict(inputs)
 
 
 def unknown_facts(
     facts: Mapping[str, tuple[Any, tuple[int, ...]]], shape: tuple[int, ...]
 ) -> dict[str, np.ndarray]:
-    """Returns arrays of unknown values.
+    """Returns arrays of unknown values of `OF_POSTS` or `OF_USERS`.
 
-    Args:
-        facts: `OF_POSTS` or `OF_USERS`.
-        shape: the number of users and, for posts, the number of posts.
+    `shape` has the number of users and, for posts, the number of posts.
     """
     return {
-        name: _full((*shape, *rest), value) for name, (value, rest) in facts.items()
+        name: np.full(
+            (*shape, *rest), value, object if isinstance(value, bytes) else value.dtype
+        )
+        for name, (value, rest) in facts.items()
     }
-
-
-def _num_posts(captions: Any) -> tuple[int, ...]:
-    """Returns the dimensions of users and posts, or of posts for single captions."""
-    if len(captions) == 0:
-        return (0, 0)
-    first = captions[0]
-    is_set = not isinstance(first, str | bytes) and np.ndim(first) > 0
-    return (len(captions), len(first)) if is_set else (len(captions),)
-
-
-def _full(shape: tuple[int, ...], value: Any) -> np.ndarray:
-    dtype = object if isinstance(value, bytes) else value.dtype
-    return np.full(shape, value, dtype)

@@ -22,7 +22,6 @@ unknown name gets the mean representation of the known challenges.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -49,86 +48,49 @@ _SIDES = {
 }
 
 
-class VectorModel(tf.Module):
-    """The functions of the bundle.
+def _endpoints(
+    model: DeepChallenger, table: ChallengeTable | None
+) -> dict[str, Endpoint]:
+    """Returns the functions of all signatures and the specs of their inputs."""
 
-    Args:
-        model: a single network, not several copies.
-        data: a part whose challenges are known by name, or None.
+    def represent(side: str, videos: tf.Tensor, valid: tf.Tensor) -> tf.Tensor:
+        """Joins the vectors of sets; equations (1) and (2)."""
+        size, layer = _SIDES[side]
+        videos, valid = (fit_to(x, model.sizes[size]) for x in (videos, valid))
+        # Padding is zero to a concatenation, whatever a request has there.
+        videos *= tf.cast(valid, tf.float32)[..., None]
+        return model.get_layer(layer)(videos, valid)
 
-    Raises:
-        DataError: the model has several copies, or `data` have vectors of other sizes.
-    """
+    def probability(x_u: tf.Tensor, x_c: tf.Tensor) -> tf.Tensor:
+        return model.get_layer(HEAD)([x_c, x_u], training=False)
 
-    def __init__(self, model: DeepChallenger, data: ParticipationPart | None) -> None:
-        super().__init__()
-        if len(model.output.shape) > 1:
-            raise DataError(
-                "a model of several copies must be exported one by one; see "
-                f"`select_copy`. Received: copies={model.output.shape[1]}"
-            )
-        if data is not None and data.sizes != model.sizes:
-            raise DataError(
-                f"`data` must have the sizes of the model, {model.sizes}. "
-                f"Received: {data.sizes}"
-            )
-        self.model = model
-        self.challenges = None if data is None else self._table(data)
-
-    def endpoints(self) -> dict[str, Endpoint]:
-        """Returns the functions of all signatures and the specs of their inputs."""
-        user, challenge = _specs(self.model, "user"), _specs(self.model, "challenge")
-        found: dict[str, Endpoint] = {"score": (self._score, [*user, *challenge])}
-        if self.challenges is not None:
-            found["serving_default"] = self._answer, [_NAMES, *user]
-            found["rank_challenges"] = self._rank, user
-        return found
-
-    def _score(
-        self,
+    def score(
         user: tf.Tensor,
         user_valid: tf.Tensor,
         challenge: tf.Tensor,
         challenge_valid: tf.Tensor,
     ) -> dict[str, tf.Tensor]:
-        x_u = self._represent("user", user, user_valid)
-        x_c = self._represent("challenge", challenge, challenge_valid)
-        return {"probability": self._probability(x_u, x_c)}
+        x_c = represent("challenge", challenge, challenge_valid)
+        return {"probability": probability(represent("user", user, user_valid), x_c)}
 
-    def _answer(
-        self, challenge: tf.Tensor, user: tf.Tensor, user_valid: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
-        x_u = self._represent("user", user, user_valid)
-        return self._known.answer(challenge, x_u, self._probability)
-
-    def _rank(self, user: tf.Tensor, user_valid: tf.Tensor) -> dict[str, tf.Tensor]:
-        x_u = self._represent("user", user, user_valid)
-        return self._known.rank(x_u, self._probability)
-
-    @property
-    def _known(self) -> ChallengeTable:
-        if self.challenges is None:
-            raise RuntimeError("a bundle without data knows no challenge by name")
-        return self.challenges
-
-    def _represent(self, side: str, videos: tf.Tensor, valid: tf.Tensor) -> tf.Tensor:
-        """Joins the vectors of sets; equations (1) and (2)."""
-        size, layer = _SIDES[side]
-        count = self.model.sizes[size]
-        videos, valid = fit_to(videos, count), fit_to(valid, count)
-        # Padding is zero to a concatenation, whatever a request has there.
-        videos *= tf.cast(valid, tf.float32)[..., None]
-        return self.model.get_layer(layer)(videos, valid)
-
-    def _probability(self, x_u: tf.Tensor, x_c: tf.Tensor) -> tf.Tensor:
-        return self.model.get_layer(HEAD)([x_c, x_u], training=False)
-
-    def _table(self, data: ParticipationPart) -> ChallengeTable:
-        videos, valid = data.challenge_table
-        layer = self.model.get_layer(CHALLENGE_REPRESENTATION)
-        known = np.asarray(layer(tf.constant(videos), tf.constant(valid)))
-        rows = np.concatenate([known, known.mean(axis=0, keepdims=True)])
-        return ChallengeTable(data.data.grid.challenges, rows, videos, valid)
+    user, challenge = (_specs(model, side) for side in _SIDES)
+    if table is None:
+        return {"score": (score, [*user, *challenge])}
+    return {
+        "score": (score, [*user, *challenge]),
+        "serving_default": (
+            lambda challenge, user, user_valid: table.answer(
+                challenge, represent("user", user, user_valid), probability
+            ),
+            [_NAMES, *user],
+        ),
+        "rank_challenges": (
+            lambda user, user_valid: table.rank(
+                represent("user", user, user_valid), probability
+            ),
+            user,
+        ),
+    }
 
 
 def _specs(model: DeepChallenger, side: str) -> list[tf.TensorSpec]:
@@ -139,6 +101,14 @@ def _specs(model: DeepChallenger, side: str) -> list[tf.TensorSpec]:
     ]
 
 
+def _table(model: DeepChallenger, data: ParticipationPart) -> ChallengeTable:
+    videos, valid = data.challenge_table
+    layer = model.get_layer(CHALLENGE_REPRESENTATION)
+    known = np.asarray(layer(tf.constant(videos), tf.constant(valid)))
+    rows = np.concatenate([known, known.mean(axis=0, keepdims=True)])
+    return ChallengeTable(data.data.grid.challenges, rows, videos, valid)
+
+
 def export_vector_bundle(
     model: DeepChallenger,
     output: Path,
@@ -147,23 +117,36 @@ def export_vector_bundle(
     data: ParticipationPart | None = None,
     serving_target: str | None = None,
 ) -> Path:
-    """Writes a bundle that takes video vectors; arguments as of `export.export`."""
+    """Writes a bundle that takes video vectors; arguments as of `export.export`.
+
+    Raises:
+        DataError: the model has several copies, or `data` have vectors of other sizes;
+            see also `export.export`.
+    """
     if serving_target is not None:
         find_release(serving_target)
-    served = VectorModel(model, data)
-    challenges = () if data is None else data.data.grid.challenges
-    config: dict[str, Any] = {
+    if len(model.output.shape) > 1:
+        raise DataError(
+            "a model of several copies must be exported one by one; see "
+            f"`select_copy`. Received: copies={model.output.shape[1]}"
+        )
+    if data is not None and data.sizes != model.sizes:
+        raise DataError(
+            f"`data` must have the sizes of the model, {model.sizes}. "
+            f"Received: {data.sizes}"
+        )
+    table = None if data is None else _table(model, data)
+    config = {
         "task": "video_vectors",
         "model": model.get_config(),
-        "challenges": list(challenges),
+        "challenges": [] if table is None else list(table.challenges),
         "serving_target": serving_target,
         "versions": package_versions(),
     }
 
     def fill(place: Path) -> None:
-        known = served.challenges
-        tables = [] if known is None else [known.lookup]
-        write_saved_model(served.endpoints(), tables, place)
+        tables = [] if table is None else [table.lookup]
+        write_saved_model(_endpoints(model, table), tables, place)
         write_json(place / "config.json", config)
 
     return write_version(output, version, fill)

@@ -23,36 +23,88 @@ from dc_keras.encoders.vision import (
 )
 from dc_keras.errors import DataError
 from dc_keras.models.proxy import embedding_model
-from dc_keras.serving.frame_rule import FrameRule
 
 # Frames per step of the vision network, so that the memory of 8 videos of 50 frames is
 # limited.
 _CHUNK_FRAMES = 32
 # The id of [PAD], the first entry of BERT's vocabularies.
 _PAD_ID = 0
+# The settings of the frame sampling that matter for frames of a request.
+_FRAME_RULE = ("num_frames", "image_size", "fps", "repeat")
 
 
 class FrameReader:
-    """Decodes and encodes frames; traced once for all signatures.
+    """Selects, decodes and encodes the frames of posts, as in the features of training.
+
+    `embed` is traced once for all signatures.
 
     Args:
         vision: the encoder.
-        rule: the selection of frames.
+        sampling: `VisionFeatures.sampling`. With `fps` 0, the frames of a post with
+            fewer frames are repeated over all slots; otherwise, the last slots are
+            empty. With `repeat` "zero", the embedding of a repeated frame is zero.
 
     Attributes:
-        rule: the selection of frames.
+        num_frames: number of frame slots of a post.
         dim: width of an encoded frame.
     """
 
-    def __init__(self, vision: VisionEncoder, rule: FrameRule) -> None:
-        some = (None, rule.num_frames)
+    def __init__(self, vision: VisionEncoder, sampling: Mapping[str, Any]) -> None:
         self.dim = vision.embedding_dim
-        self.rule = rule
+        self.num_frames: int = sampling["num_frames"]
+        self._vision = vision
+        self._sampling = sampling
+        some = (None, self.num_frames)
         self.embed = tf.function(
-            lambda jpegs, mask: _embed_frames(vision, rule, jpegs, mask),
+            self._embed,
             input_signature=[tf.TensorSpec(some, tf.string), tf.TensorSpec(some, bool)],
             autograph=False,
         )
+
+    def choose(self, frames: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Selects `num_frames` frames of every post.
+
+        Args:
+            frames: JPEG files, padded with "" at the end, string (batch_size, any).
+
+        Returns:
+            The JPEG files, "" for an empty slot, string (batch_size, num_frames); and
+            the mask, False where a slot is empty or repeats the slot before it, bool
+            (batch_size, num_frames).
+        """
+        end = tf.fill((tf.shape(frames)[0], 1), "")
+        chosen = tf.gather(
+            tf.concat([frames, end], axis=1), self.slots(frames), batch_dims=1
+        )
+        chosen = tf.ensure_shape(chosen, (None, self.num_frames))
+        before = tf.concat([end, chosen[:, :-1]], axis=1)
+        return chosen, (chosen != before) & (tf.strings.length(chosen) > 0)
+
+    def slots(self, frames: tf.Tensor) -> tf.Tensor:
+        """Returns the index of the frame of each slot, int32 (batch_size, num_frames).
+
+        Slot i has the frame floor((i + ½) · n / num_frames) of n frames, or, at a fixed
+        rate, frame i. An empty slot has the index n, which is padding or past the end.
+        """
+        slots = tf.range(self.num_frames)[None, :]
+        count = tf.reduce_sum(tf.cast(tf.strings.length(frames) > 0, tf.int32), axis=1)
+        if self._sampling["fps"] == 0:
+            return (2 * slots + 1) * count[:, None] // (2 * self.num_frames)
+        return tf.minimum(slots, count[:, None])
+
+    def _embed(self, jpegs: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+        """Encodes each distinct frame once and copies the result to its repetitions."""
+        size = self._sampling["image_size"]
+        encoded = _encode_in_chunks(self._vision, size, tf.boolean_mask(jpegs, mask))
+        # Cached features are float16; without the same rounding, scores would differ.
+        encoded = tf.cast(tf.cast(encoded, tf.float16), tf.float32)
+        encoded = tf.concat([tf.zeros((1, self.dim)), encoded], axis=0)
+        is_zero = self._sampling["repeat"] == "zero"
+        is_shown = mask if is_zero else tf.strings.length(jpegs) > 0
+        position = tf.cumsum(tf.cast(tf.reshape(mask, [-1]), tf.int32))
+        position = tf.reshape(position, tf.shape(mask)) * tf.cast(is_shown, tf.int32)
+        rows = tf.gather(encoded, position)
+        return tf.ensure_shape(rows, (None, self.num_frames, self.dim))
 
 
 class CaptionReader:
@@ -157,12 +209,11 @@ class VideoGraph:
             texts: captions, string (batch_size,), or WordPiece ids padded with 0, int32
                 (batch_size, any).
             frames: JPEG files in order of time, padded with "" at the end, string
-                (batch_size, any). `FrameRule` selects the frames of a post with more or
-                fewer frames than in training.
+                (batch_size, any); see `FrameReader.choose`.
         """
         encoded = mask = None
         if self.frames is not None:
-            jpegs, mask = self.frames.rule.choose(frames)
+            jpegs, mask = self.frames.choose(frames)
             encoded = self.frames.embed(jpegs, mask)
         caption = None if self.captions is None else self.captions.embed(texts)
         return EncodedPosts(encoded, mask, caption)
@@ -170,33 +221,30 @@ class VideoGraph:
     def read_variants(
         self, texts: tf.Tensor, frames: tf.Tensor, kept: tf.Tensor
     ) -> EncodedPosts:
-        """Runs the frozen networks on variants of posts.
-
-        Each frame is encoded once for all variants. The slot of a frame that a variant
-        lacks is empty.
+        """Runs the frozen networks on variants of posts; each frame is encoded once.
 
         Args:
             texts: caption of each variant, string (batch_size, num_variants).
             frames: JPEG files of each post, string (batch_size, any), as for `read`.
-            kept: the frames of each variant, bool (batch_size, num_variants, any).
+            kept: the frames of each variant, bool (batch_size, num_variants, any); the
+                slot of a missing frame is empty.
 
         Returns:
             batch_size · num_variants posts, ordered by post.
         """
         encoded = shown = None
         if self.frames is not None:
-            rule = self.frames.rule
-            jpegs, mask = rule.choose(frames)
+            jpegs, mask = self.frames.choose(frames)
             none = tf.zeros_like(kept[:, :, :1])
             is_shown = tf.gather(
                 tf.concat([kept, none], axis=2),
-                rule.slots(frames),
+                self.frames.slots(frames),
                 axis=2,
                 batch_dims=1,
             )
             encoded = self.frames.embed(jpegs, mask)[:, None]
             encoded *= tf.cast(is_shown, tf.float32)[..., None]
-            flat = (-1, rule.num_frames)
+            flat = (-1, self.frames.num_frames)
             encoded = tf.reshape(encoded, (*flat, encoded.shape[-1]))
             shown = tf.reshape(is_shown & mask[:, None], flat)
         caption = None
@@ -255,21 +303,20 @@ class Encoders:
                 )
         return VideoGraph(
             embedding=None if proxy is None else embedding_model(proxy),
-            frames=vision
-            and self._frame_reader(vision, FrameRule.of(side["sampling"])),
+            frames=vision and self._frame_reader(vision, side["sampling"]),
             captions=text and self._caption_reader(text),
             is_mean=is_mean,
         )
 
     def _frame_reader(
-        self, settings: Mapping[str, Any], rule: FrameRule
+        self, settings: Mapping[str, Any], sampling: Mapping[str, Any]
     ) -> FrameReader:
         made_by = float32_fingerprint(settings)
-        key = f"{made_by} {rule}"
+        key = f"{made_by} {[sampling[name] for name in _FRAME_RULE]}"
         if key not in self._readers:
             vision = build_vision_encoder(VisionSpec.from_settings(settings))
             _require_fingerprint(vision, made_by)
-            self._readers[key] = FrameReader(vision, rule)
+            self._readers[key] = FrameReader(vision, sampling)
         reader: FrameReader = self._readers[key]
         return reader
 
@@ -289,21 +336,6 @@ def _require_fingerprint(encoder: Any, expected: str) -> None:
             f"the encoder {encoder.spec} has other weights than the one that made the "
             "features; restore the weights, or extract features and train again"
         )
-
-
-def _embed_frames(
-    vision: VisionEncoder, rule: FrameRule, jpegs: tf.Tensor, mask: tf.Tensor
-) -> tf.Tensor:
-    """Encodes each distinct frame once and copies the result to its repetitions."""
-    encoded = _encode_in_chunks(vision, rule.frame_size, tf.boolean_mask(jpegs, mask))
-    # Cached features are float16; without the same rounding, scores would differ.
-    encoded = tf.cast(tf.cast(encoded, tf.float16), tf.float32)
-    encoded = tf.concat([tf.zeros((1, vision.embedding_dim)), encoded], axis=0)
-    is_shown = mask if rule.repeat == "zero" else tf.strings.length(jpegs) > 0
-    position = tf.cumsum(tf.cast(tf.reshape(mask, [-1]), tf.int32))
-    position = tf.reshape(position, tf.shape(mask)) * tf.cast(is_shown, tf.int32)
-    rows = tf.gather(encoded, position)
-    return tf.ensure_shape(rows, (None, rule.num_frames, vision.embedding_dim))
 
 
 def _encode_in_chunks(

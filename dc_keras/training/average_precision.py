@@ -39,11 +39,6 @@ def bootstrap_average_precision(
     positive in a draw is left out of the mean of that draw. Draws depend on the seed
     and the users only, so that the difference between two models is a paired bootstrap.
 
-    Args:
-        folds: scores of each fold.
-        draws: number of draws.
-        seed: seed of the draws.
-
     Returns:
         float (draws,), NaN where no fold has a positive. Its 2.5th and 97.5th
         percentiles are the 95 % interval.
@@ -83,8 +78,8 @@ def weighted_average_precision(fold: Scores, weights: np.ndarray) -> np.ndarray:
 
     Args:
         fold: labels, scores and users.
-        weights: float (draws, num_users), non-negative, one weight per user for all
-            pairs of the user, in the order of `np.unique(fold.users)`.
+        weights: float (draws, num_users), non-negative, in the order of
+            `np.unique(fold.users)`.
 
     Returns:
         float (draws,); NaN where no positive has weight.

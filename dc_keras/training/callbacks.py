@@ -19,10 +19,8 @@ class Backup(keras.callbacks.Callback):
     Keras's `BackupAndRestore` overwrites its files in place and removes them one by
     one, so that a kill may leave half a file, or weights without the memory of
     `ResumableEarlyStopping`. This one replaces its file at once, and renames its
-    directory, which has that memory too, before it removes it.
-
-    Args:
-        directory: of the backup; it is gone when the training has ended.
+    directory, which has that memory too, before it removes it when the training has
+    ended.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -57,13 +55,9 @@ class Backup(keras.callbacks.Callback):
 class ResumableEarlyStopping(keras.callbacks.EarlyStopping):
     """Early stopping that keeps its state when training is resumed.
 
-    `keras.callbacks.EarlyStopping` loses its state when training resumes with
-    `BackupAndRestore`, so that resumed and uninterrupted training could end with
-    different weights.
-
-    Args:
-        backup_dir: directory for the state; None does not save it.
-        **kwargs: arguments of `keras.callbacks.EarlyStopping`.
+    `keras.callbacks.EarlyStopping` loses it, so that resumed and uninterrupted training
+    could end with different weights. The state is in `backup_dir`; None does not save
+    it.
     """
 
     def __init__(self, backup_dir: Path | None = None, **kwargs: Any) -> None:
@@ -114,12 +108,7 @@ class ResumableEarlyStopping(keras.callbacks.EarlyStopping):
 
 
 class EpochLines(keras.callbacks.Callback):
-    """Reports each epoch in a line: loss and scores, seconds, and the time left.
-
-    Args:
-        name: name of the model.
-        progress: called with each line.
-    """
+    """Reports each epoch in a line: loss and scores, seconds, and the time left."""
 
     def __init__(self, name: str, progress: Callable[[str], None]) -> None:
         super().__init__()

@@ -64,8 +64,7 @@ def cross_fit(
         examples: all pairs, with their weights.
         train: positions of the training pairs.
         valid: positions of the pairs for early stopping, which uses the final model.
-        steps: the plan of `cross_fit_plan.plan_steps`; each inner step has a copy. The
-            pairs of the first step, which are not for fitting, are not scored.
+        steps: the plan of `cross_fit_plan.plan_steps`; empty for no copies.
         objective: objective with a loss for several outputs.
         options: training options.
         callbacks: Keras callbacks.

@@ -180,43 +180,28 @@ class Examples(TrainingExamples):
         )
 
     def rows_within(self, num_bytes: int) -> int:
-        """Returns how many examples have inputs of at most so many bytes, at least 1.
-
-        Args:
-            num_bytes: number of bytes as float32.
-        """
+        """Returns how many examples have inputs of so many bytes, at least 1."""
         size = sum(math.prod(table.shape[1:]) for table in self.tables.values())
         return max(1, num_bytes // (4 * max(1, int(size))))
 
     def inputs_at(self, start: int, count: int) -> dict[str, tf.Tensor]:
-        """Returns the inputs of consecutive examples.
-
-        Args:
-            start: position of the first example.
-            count: number of examples; those beyond the last one are copies of it.
-        """
+        """Returns inputs of consecutive examples; beyond the last, copies of it."""
         positions = np.minimum(np.arange(start, start + count), len(self) - 1)
         rows = {f"row/{name}": index[positions] for name, index in self.index.items()}
         return self._look_up_inputs(rows)
 
     def keras_batches(
-        self,
-        batch_size: int,
-        *,
-        shuffle_seed: int | None = None,
-        has_weights: bool = False,
+        self, batch_size: int, shuffle_seed: int | None = None
     ) -> tf.data.Dataset:
         """Returns one pass for Keras's `fit`, `evaluate` and `predict`.
 
         Args:
             batch_size: number of examples per batch; the last one may be smaller.
             shuffle_seed: seed of the order, which changes with every iteration; None
-                keeps the order of the examples. Datasets with the same seed have the
-                same orders if TensorFlow's global seed is the same.
-            has_weights: whether to include weights.
+                keeps the order of the examples.
 
         Returns:
-            (inputs by name, labels), or (inputs by name, labels, weights).
+            (inputs by name, labels).
 
         Raises:
             DataError: `batch_size` is outside its range.
@@ -230,8 +215,7 @@ class Examples(TrainingExamples):
         @tf.autograph.experimental.do_not_convert
         def load(rows: tf.Tensor) -> tuple[Any, ...]:
             batch = {name: tf.gather(column, rows) for name, column in columns.items()}
-            inputs, labels, weights = self._look_up(batch)
-            return (inputs, labels, weights) if has_weights else (inputs, labels)
+            return self._look_up_inputs(batch), batch["label"]
 
         batches = order.batch(batch_size).map(load, num_parallel_calls=1)
         return without_autotune(batches.prefetch(1))

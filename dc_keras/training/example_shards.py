@@ -33,9 +33,7 @@ _MOST_SHARDS = 1024
 def stream(examples: Examples, buffer: int) -> Iterator[TrainingExamples]:
     """Writes examples to a temporary directory for the time of a training.
 
-    Args:
-        examples: the examples, which this function does not keep.
-        buffer: number of examples that are shuffled together; 0 keeps all in memory.
+    `buffer` examples are shuffled together; 0 keeps all in memory.
 
     Raises:
         DataError: The temporary directory has too little space.
@@ -130,9 +128,7 @@ class ExampleShards(TrainingExamples):
 
 
 def write_shards(examples: Examples, directory: Path, buffer: int) -> ExampleShards:
-    """Writes examples to TFRecord files.
-
-    With k files, each file has every k-th example.
+    """Writes examples to TFRecord files; with k files, each has every k-th one.
 
     Args:
         examples: the examples.

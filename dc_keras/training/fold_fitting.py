@@ -1,143 +1,57 @@
 """Fits recipes on a fold: proxies, the fusion of videos, and context features.
 
-`evaluate`, `train` and `dc_keras.fit_participation` use these classes, so they fit the
+`evaluate`, `train` and `dc_keras.fit_participation` use `FoldFitting`, so they fit the
 same model for the same fold, seed and proxies.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 
 import keras
 import numpy as np
+import tensorflow as tf
 
-from dc_keras.context.context_fitting import ContextData, ContextFeatures
-from dc_keras.context.cross_fit_plan import CrossFitStep, plan_steps
-from dc_keras.context.post_features import PostFacts
-from dc_keras.features import Features
-from dc_keras.options import ModelOptions, ProtocolOptions, TrainingOptions
-from dc_keras.study.pairs import Pairs
-from dc_keras.study.participation import Grid
-from dc_keras.study.splits import TEST_FRACTION, Fold, split_rows
-from dc_keras.training.baseline_training import baseline_examples, fit_baseline
+from dc_keras.context.context_model import fit_context
+from dc_keras.context.pair_features import log_odds
+from dc_keras.errors import DataError, require_type
+from dc_keras.models.deep_challenger import DeepChallenger
+from dc_keras.options import (
+    ContextOptions,
+    ModelOptions,
+    ProtocolOptions,
+    TrainingOptions,
+)
 from dc_keras.training.cross_fitting import FusedVideos
 from dc_keras.training.dataset import Examples
-from dc_keras.training.fit_participation import (
-    FittedParticipation,
-    context_data,
-    fit_participation,
-)
+from dc_keras.training.fold import FoldData
 from dc_keras.training.fusion_training import (
+    baseline_examples,
     deep_challenger_examples,
+    fit_baseline,
     fit_deep_challenger,
+    represent,
     sample_negatives,
 )
+from dc_keras.training.participation_model import ParticipationModel
+from dc_keras.training.participation_part import ParticipationPart
 from dc_keras.training.proxy_training import (
     Proxies,
-    ProxyTask,
     Variant,
-    challenge_task,
     embed_sides,
     fit_proxy,
     side_variants,
-    user_task,
 )
 from dc_keras.training.recipe import Recipe
+from dc_keras.training.trained_participation import TrainedParticipation
+
+_MODEL, _TRAINING = ModelOptions(), TrainingOptions()
+_CONTEXT, _PROTOCOL = ContextOptions(), ProtocolOptions()
 
 
-@dataclass(frozen=True, eq=False)
-class FoldData:
-    """The data of one fold of a grid.
-
-    Attributes:
-        grid: users, challenges, labels, and the videos of each side.
-        pairs: the observed pairs.
-        table: features of the videos.
-        facts: facts of the videos.
-        fold: the training, validation and test pairs.
-        seed: random seed of the fold.
-    """
-
-    grid: Grid
-    pairs: Pairs
-    table: Features
-    facts: PostFacts
-    fold: Fold
-    seed: int
-
-    @cached_property
-    def context(self) -> ContextData:
-        """The data for fitting context features."""
-        return context_data(self.grid, self.facts, self.table, self.fold.hidden_users)
-
-    @cached_property
-    def steps(self) -> list[CrossFitStep]:
-        """The cross-fitting plan."""
-        fold = self.fold
-        return plan_steps(
-            self.context.evidence,
-            self.grid,
-            fold.split,
-            fold.train,
-            fold.valid,
-            self.seed,
-        )
-
-    @cached_property
-    def features(self) -> ContextFeatures:
-        """The context features of all pairs, out of fold for training pairs."""
-        return ContextFeatures(self.context, self.fold.train, self.steps, self.seed)
-
-    def video_task(self, kind: str, user_classes: str = "train") -> ProxyTask:
-        """Returns the videos and classes of a proxy.
-
-        Args:
-            kind: "challenge" or "user".
-            user_classes: see `ProtocolOptions`.
-        """
-        grid, hidden = self.grid, self.fold.hidden_users
-        if kind == "challenge":
-            new = self.fold.hidden_challenges
-            return challenge_task(grid, self.table, hidden, new)
-        use_panel = user_classes == "panel" and not hidden
-        users = np.unique(self.pairs.user[self.fold.train]).tolist()
-        if use_panel:
-            users = list(range(len(grid.users)))
-        return user_task(grid, self.table, users)
-
-    def video_split(
-        self, task: ProxyTask, validation_fraction: float
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Returns the training, validation and test positions of a proxy's videos.
-
-        On `random_pair`, 20 % of the videos are for testing, as in the paper. Other
-        splits have no test videos: their folds hide videos of held-out users and
-        challenges from the task.
-        """
-        fraction = TEST_FRACTION if self.fold.split == "random_pair" else 0.0
-        rest, test = split_rows(len(task.labels), fraction, self.seed)
-        kept, valid = split_rows(len(rest), validation_fraction, self.seed)
-        return rest[kept], rest[valid], test
-
-
-@dataclass(frozen=True)
-class FittedRecipe:
-    """A fitted recipe and its inputs.
-
-    Attributes:
-        fitted: the model, the vectors of users and challenges, and its predictions.
-        videos: the fusion of videos or the baseline, or None.
-        features: the context features of the fold, or None.
-        proxies: fitted proxy and its input variant by side; empty for a model without
-            videos and for a baseline.
-    """
-
-    fitted: FittedParticipation
-    videos: FusedVideos | None
-    features: ContextFeatures | None
-    proxies: Proxies
+def _ignore(line: str) -> None:
+    """Drops a line of progress."""
 
 
 class FoldFitting:
@@ -160,7 +74,7 @@ class FoldFitting:
         recipes: Sequence[Recipe],
         protocol: ProtocolOptions,
         training: TrainingOptions,
-        progress: Callable[[str], None],
+        progress: Callable[[str], None] = _ignore,
         proxies: Proxies | None = None,
         callbacks: Sequence[keras.callbacks.Callback] = (),
     ) -> None:
@@ -170,9 +84,10 @@ class FoldFitting:
         self._protocol = protocol
         self._progress = progress
         self._callbacks = callbacks
+        variants = side_variants(data.table)
         self._fitted = {
-            (side, variant, recipe.model): proxy
-            for side, (proxy, variant) in (proxies or {}).items()
+            (side, variants[side], recipe.model): proxy
+            for side, proxy in (proxies or {}).items()
             for recipe in recipes
         }
         self._captions_only: FoldFitting | None = None
@@ -185,67 +100,79 @@ class FoldFitting:
         data, rule = self.data, self._protocol.negatives
         return sample_negatives(data.pairs, data.fold.train, rule, data.seed)
 
-    def video_task(self, kind: str) -> ProxyTask:
-        """Returns the videos and classes of a proxy; see `FoldData.video_task`."""
-        return self.data.video_task(kind, self._protocol.user_classes)
-
-    def video_split(self, task: ProxyTask) -> tuple[np.ndarray, ...]:
-        """Returns positions of a proxy's videos; see `FoldData.video_split`."""
-        return self.data.video_split(task, self.training.validation_fraction)
-
     def proxy(self, kind: str, variant: Variant, options: ModelOptions) -> keras.Model:
         """Returns a proxy, fitted at the first call."""
         key = (kind, variant, options)
         if key not in self._fitted:
             self._progress(f"{kind} proxy, {variant.name}")
-            task = self.video_task(kind)
-            train, valid, _ = self.video_split(task)
+            data, training = self.data, self.training
+            task = data.video_task(kind, self._protocol.user_classes)
+            train, valid, _ = data.video_split(task, training.validation_fraction)
             self._fitted[key] = fit_proxy(
-                task, train, valid, self.data.table, variant, options, self.training
+                task, train, valid, data.table, variant, options, training
             )
         return self._fitted[key]
 
-    def fit(self, recipe: Recipe) -> FittedRecipe:
+    def fit(self, recipe: Recipe) -> TrainedParticipation:
         """Fits a recipe on the training pairs of the fold."""
-        if recipe.baseline is not None:
-            return self._fit_baseline(recipe)
         if not recipe.has_frames:
             return self._fit_without_frames(recipe)
-        data, videos, proxies = self.data, None, {}
-        if recipe.has_videos:
+        videos, proxies = None, {}
+        if recipe.baseline is not None:
+            videos = self._baseline(recipe)
+        elif recipe.has_videos:
             proxies = {
-                side: (self.proxy(side, variant, recipe.model), variant)
-                for side, variant in side_variants(data.table).items()
+                side: self.proxy(side, variant, recipe.model)
+                for side, variant in side_variants(self.data.table).items()
             }
             videos = self._fusion(recipe, proxies)
         self._progress(recipe.name)
-        features = data.features if recipe.groups else None
-        fitted = fit_participation(features, recipe, videos, data.pairs, data.seed)
-        return FittedRecipe(fitted, videos, features, proxies)
+        return self._combine(recipe, videos, proxies)
 
-    def _fit_baseline(self, recipe: Recipe) -> FittedRecipe:
+    def _combine(
+        self, recipe: Recipe, videos: FusedVideos | None, proxies: Proxies
+    ) -> TrainedParticipation:
+        """Fits the context model, which combines context features and videos."""
+        data, fusion, context, of_videos, sides = self.data, None, None, None, []
+        if videos is not None:
+            fusion = videos.model
+            if isinstance(fusion, DeepChallenger):
+                fusion = fusion.select_copy(-1)
+            sides.append(represent(fusion, videos.examples))
+            if videos.out_of_fold is not None:
+                of_videos = np.asarray(log_odds(tf.constant(videos.out_of_fold)))
+        if recipe.groups:
+            features = data.features
+            context = fit_context(features, recipe.groups, of_videos, data.seed)
+            sides.append((features.users, features.challenges))
+        model = ParticipationModel(fusion, context.model if context else None)
+        users, challenges = join_sides(sides)
+        return TrainedParticipation(
+            recipe,
+            data,
+            self._protocol,
+            model,
+            users,
+            challenges,
+            context,
+            videos,
+            proxies,
+        )
+
+    def _baseline(self, recipe: Recipe) -> FusedVideos:
         self._progress(f"baseline {recipe.name}")
         data = self.data
-        examples = baseline_examples(
-            data.grid,
-            data.table,
-            data.pairs,
-            side_variants(data.table, recipe.baseline)["user"],
-            data.fold.train,
-            recipe.training.class_weight,
-        )
-        videos = fit_baseline(
-            examples,
+        variant = side_variants(data.table, recipe.baseline)["user"]
+        return fit_baseline(
+            baseline_examples(data, variant),
             self.training_rows,
             data.fold.valid,
             recipe.model,
             replace(recipe.training, seed=data.seed),
             self._callbacks,
         )
-        fitted = fit_participation(None, recipe, videos, data.pairs, data.seed)
-        return FittedRecipe(fitted, videos, None, {})
 
-    def _fit_without_frames(self, recipe: Recipe) -> FittedRecipe:
+    def _fit_without_frames(self, recipe: Recipe) -> TrainedParticipation:
         table = replace(self.data.table, vision={})
         if self._captions_only is None:
             self._captions_only = FoldFitting(
@@ -262,39 +189,31 @@ class FoldFitting:
 
     def pair_examples(
         self,
+        data: FoldData,
         recipe: Recipe,
         proxies: Proxies,
-        grid: Grid,
-        table: Features,
         support_size: int | None = None,
     ) -> Examples:
-        """Returns all pairs as inputs of the fusion, with the videos of a grid."""
-        return deep_challenger_examples(
-            grid,
-            table,
-            self.data.pairs,
-            self._embed(recipe, proxies, table),
-            recipe.training.class_weight,
-            self.data.fold.hidden_users,
-            support_size,
-        )
+        """Returns the pairs of a fold, with other videos, as inputs of the fusion.
 
-    def _embed(
-        self, recipe: Recipe, proxies: Proxies, table: Features
-    ) -> Mapping[str, np.ndarray]:
-        """Returns the embeddings of all videos; those of the fold are made once."""
-        if table is not self.data.table:
-            return embed_sides(proxies, table)
+        The embeddings of the videos of the fold itself are made once.
+        """
+        if data.table is not self.data.table:
+            return deep_challenger_examples(
+                data, embed_sides(proxies, data.table), support_size
+            )
         if recipe.model not in self._embedded:
-            self._embedded[recipe.model] = embed_sides(proxies, table)
-        return self._embedded[recipe.model]
+            self._embedded[recipe.model] = embed_sides(proxies, data.table)
+        return deep_challenger_examples(
+            data, self._embedded[recipe.model], support_size
+        )
 
     def _fusion(self, recipe: Recipe, proxies: Proxies) -> FusedVideos:
         """Returns the fusion of videos, fitted once for all recipes that share it."""
         key, data = (recipe.model, recipe.training), self.data
         if key not in self._fusions:
             self._progress(f"{recipe.name}, fusion")
-            examples = self.pair_examples(recipe, proxies, data.grid, data.table)
+            examples = self.pair_examples(data, recipe, proxies)
             has_context = any(
                 other.groups and (other.model, other.training) == key
                 for other in self._recipes
@@ -309,3 +228,64 @@ class FoldFitting:
                 self._callbacks,
             )
         return self._fusions[key]
+
+
+def join_sides(
+    sides: Sequence[tuple[np.ndarray, np.ndarray]],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Joins the vectors of users, and those of challenges, of videos and context."""
+    users, challenges = (
+        np.concatenate(parts, axis=1) for parts in zip(*sides, strict=True)
+    )
+    return users, challenges
+
+
+def fit_participation(
+    train: ParticipationPart,
+    valid: ParticipationPart,
+    *,
+    model: ModelOptions = _MODEL,
+    training: TrainingOptions = _TRAINING,
+    context: ContextOptions = _CONTEXT,
+    protocol: ProtocolOptions = _PROTOCOL,
+    baseline: str | None = None,
+    progress: Callable[[str], None] = _ignore,
+) -> TrainedParticipation:
+    """Fits the whole recipe: both proxies, fusion of videos, context, combination.
+
+    The model is the one that `evaluate` judges in the same fold with the same options.
+
+    Args:
+        train: the training part of a split.
+        valid: the validation part of the same split, for early stopping.
+        model: shape of the networks.
+        training: how they are fitted; the seed is that of the split.
+        context: what the model sees beside the videos.
+        protocol: which rows train what.
+        baseline: name of a baseline of the paper, such as "VGG16+BERT", that is fitted
+            in place of the recipe, without context.
+        progress: called with a line when something is about to be fitted, such as
+            `print`.
+
+    Raises:
+        DataError: the two are not the training and the validation part of one split, or
+            the features do not have the variant of `baseline`.
+        TypeError: an argument has another type.
+    """
+    for name, value, accepted in (
+        ("train", train, ParticipationPart),
+        ("valid", valid, ParticipationPart),
+        ("model", model, ModelOptions),
+        ("training", training, TrainingOptions),
+        ("context", context, ContextOptions),
+        ("protocol", protocol, ProtocolOptions),
+    ):
+        require_type(name, value, accepted)
+    is_named = (train.name, valid.name) == ("train", "valid")
+    if not is_named or not train.data.has_pairs_of(valid.data):
+        raise DataError(
+            "`train` and `valid` must be the training and the validation part of one "
+            f"split. Received: train={train!r}, valid={valid!r}"
+        )
+    recipe = Recipe.of(model, training, context, baseline)
+    return FoldFitting(train.data, (recipe,), protocol, training, progress).fit(recipe)

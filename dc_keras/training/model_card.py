@@ -9,7 +9,6 @@ import csv
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,7 @@ from dc_keras.training.average_precision import (
     Scores,
     bootstrap_average_precision,
 )
-from dc_keras.training.model_config import CONFIG_FILE
+from dc_keras.training.model_directory import CONFIG_FILE
 
 CARD_FILE = "MODEL_CARD.md"
 PROXIES = ("challenge_proxy", "user_proxy")
@@ -81,46 +80,16 @@ _STOPPED = (
 )
 
 
-@dataclass(frozen=True)
-class CorpusFacts:
-    """Facts about a corpus for model cards.
-
-    Attributes:
-        sha256: hex digest of the table of posts.
-        counts: numbers of posts ("videos") and authors ("users").
-        sources: number of posts by format.
-        is_synthetic: whether posts of a simulated world were imported.
-    """
-
-    sha256: str
-    counts: Mapping[str, int]
-    sources: Mapping[str, int]
-    is_synthetic: bool
-
-    @classmethod
-    def of(cls, corpus: Corpus) -> CorpusFacts:
-        """Reads the facts of a corpus."""
-        with (corpus.directory / VIDEOS_FILE).open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        counts = {name: corpus.info["counts"][name] for name in ("videos", "users")}
-        return cls(digest, counts, corpus.info["sources"], corpus.is_synthetic)
-
-
-def write_model_cards(directory: Path, corpus: CorpusFacts, grid: Grid) -> list[Path]:
+def write_model_cards(directory: Path, corpus: Corpus, grid: Grid) -> list[Path]:
     """Writes the cards of a finished model directory and of the proxies inside it.
-
-    Args:
-        directory: directory of a finished model.
-        corpus: facts about its corpus.
-        grid: the grid that it was trained on.
 
     Returns:
         Paths of the cards.
     """
-    cards = []
+    cards, data = [], _describe_data(corpus, grid)
     for model in [directory, *(directory / name for name in PROXIES)]:
         if (model / CONFIG_FILE).exists():
-            write_sealed(model / CARD_FILE, _render(model, corpus, grid))
+            write_sealed(model / CARD_FILE, _render(model, data))
             cards.append(model / CARD_FILE)
     return cards
 
@@ -143,21 +112,26 @@ def summarize_score(directory: Path) -> str:
     return f"accuracy {accuracy:.3f} on {predictions.height:,} validation posts"
 
 
-def _render(directory: Path, corpus: CorpusFacts, grid: Grid) -> str:
-    config = json.loads((directory / CONFIG_FILE).read_text(encoding="utf-8"))
-    title, *description = _describe(config)
+def _describe_data(corpus: Corpus, grid: Grid) -> dict[str, str]:
+    with (corpus.directory / VIDEOS_FILE).open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    counts, sources = corpus.info["counts"], corpus.info["sources"]
     num_pairs = int(grid.observed.sum())
-    data = {
-        "corpus (sha256 of its posts)": corpus.sha256,
-        "posts, authors": ", ".join(f"{n:,}" for n in corpus.counts.values()),
-        "formats": ", ".join(f"{k} {n:,}" for k, n in sorted(corpus.sources.items())),
+    return {
+        "corpus (sha256 of its posts)": digest,
+        "posts, authors": f"{counts['videos']:,}, {counts['users']:,}",
+        "formats": ", ".join(f"{k} {n:,}" for k, n in sorted(sources.items())),
         "synthetic": "yes: a simulated world" if corpus.is_synthetic else "unknown",
-        "study": config["study"].get("name", "–"),
-        "grid (sha256)": config["grid_sha256"],
+        "study": grid.settings.get("name", "–"),
+        "grid (sha256)": grid.sha256,
         "users, challenges": f"{len(grid.users):,}, {len(grid.challenges):,}",
         "pairs": f"{num_pairs:,}, of which {int(grid.labels.sum()):,} joined",
-        **dict(_encoders(config["sides"])),
     }
+
+
+def _render(directory: Path, data: Mapping[str, str]) -> str:
+    config = json.loads((directory / CONFIG_FILE).read_text(encoding="utf-8"))
+    title, *description = _describe(config)
     options = {
         f"{kind}.{name}": value
         for kind in ("model", "training", "protocol", "context")
@@ -167,7 +141,7 @@ def _render(directory: Path, corpus: CorpusFacts, grid: Grid) -> str:
         f"# Model card: {title}",
         *description,
         "## Data",
-        _table("what", "value", data),
+        _table("what", "value", {**data, **dict(_encoders(config["sides"]))}),
         "## Training",
         f"{_epochs(directory)}, seed {config['training']['seed']}. All options:",
         _table("option", "value", options),

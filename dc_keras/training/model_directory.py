@@ -18,18 +18,10 @@ import shutil
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
-
-# Registers the layers that a saved model may contain.
-import dc_keras.models.deep_challenger
-import dc_keras.models.paper_baselines
-import dc_keras.models.pooling
-import dc_keras.models.proxy  # noqa: F401
 from dc_keras.corpus.store import write_text
 from dc_keras.errors import DataError
-from dc_keras.training.model_config import CONFIG_FILE, read_config
 from dc_keras.version import __version__
 from tfrecords.storage.atomic_update import AtomicUpdate, finish_update
 from tfrecords.storage.checksums import SUMS_FILE, hash_directory
@@ -37,6 +29,10 @@ from tfrecords.storage.integrity import verify_directory
 from tfrecords.storage.read_errors import reading
 from tfrecords.storage.settings_difference import describe_difference
 
+if TYPE_CHECKING:
+    import keras
+
+CONFIG_FILE = "config.json"
 MODEL_FILE = "model.keras"
 # Configuration of an unfinished training.
 _STARTED_FILE = ".training.json"
@@ -51,10 +47,10 @@ _PACKAGES = ("tensorflow", "keras", "tensorflow-text", "tensorflow-hub", "numpy"
 def claim_directory(
     directory: Path, config: Mapping[str, Any], *, overwrite: bool = False
 ) -> bool:
-    """Prepares a directory for a training.
+    """Prepares a new, unfinished or finished model directory for a training.
 
     Args:
-        directory: a model directory, which may be new, unfinished or finished.
+        directory: the model directory.
         config: all resolved settings of the training.
         overwrite: whether to delete the files of a training with other settings.
 
@@ -62,13 +58,11 @@ def claim_directory(
         Whether this training is already finished.
 
     Raises:
-        DataError: if the directory has a training with other settings and `overwrite`
-            is False.
+        DataError: the directory has a training with other settings, not `overwrite`.
     """
     finish_update(directory)
     finished, stopped = directory / CONFIG_FILE, directory / _STARTED_FILE
     kept = next((path for path in (finished, stopped) if path.exists()), None)
-    other = None
     if kept is not None:
         if kept == finished:
             verify_directory(directory, "train")
@@ -77,12 +71,11 @@ def claim_directory(
         other = describe_difference({k: stored.get(k) for k in config}, config)
         if other is None:
             return kept == finished
-    if other is not None and not overwrite:
-        raise DataError(
-            f"{directory} has a model with other settings; choose another --output, or "
-            f"replace it with --overwrite. Received: {other}"
-        )
-    if other is not None:
+        if not overwrite:
+            raise DataError(
+                f"{directory} has a model with other settings; choose another "
+                f"--output, or replace it with --overwrite. Received: {other}"
+            )
         _clear(directory)
     directory.mkdir(parents=True, exist_ok=True)
     write_json(stopped, dict(config))
@@ -106,12 +99,9 @@ def _clear(directory: Path) -> None:
 def save_model(
     directory: Path, model: keras.Model | None, config: Mapping[str, Any]
 ) -> None:
-    """Writes a model and its configuration, and checksums of all files.
+    """Writes a model, its configuration with versions, and checksums of all files.
 
-    Args:
-        directory: the model directory, created if missing; all other files must exist.
-        model: the fitted model; None if all weights are in other files.
-        config: settings as plain values; package versions are added.
+    The model is None if all weights are in other files, which must exist already.
     """
     full = {**config, "versions": package_versions()}
     with AtomicUpdate(directory) as files:
@@ -129,9 +119,35 @@ def load_model(directory: Path) -> tuple[keras.Model, dict[str, Any]]:
         DataError: if it is not a model directory, training is not finished, or a file
             is damaged.
     """
+    import keras
+
+    # Registers the layers that a saved model may contain.
+    import dc_keras.models.deep_challenger
+    import dc_keras.models.paper_baselines
+    import dc_keras.models.pooling
+    import dc_keras.models.proxy  # noqa: F401
+
     config = read_config(directory)
     with reading(directory, "a model of train"):
         return keras.models.load_model(directory / MODEL_FILE), config
+
+
+def read_config(directory: Path) -> dict[str, Any]:
+    """Returns the configuration of a model directory, without importing TensorFlow.
+
+    Raises:
+        DataError: the directory has no finished model, or a file is damaged.
+    """
+    finish_update(directory)
+    path = directory / CONFIG_FILE
+    if not path.exists():
+        raise DataError(
+            f"{directory} is not a finished model directory: {CONFIG_FILE} is missing; "
+            "run `python -m pipelines.train`"
+        )
+    verify_directory(directory, "train")
+    with reading(directory, "a model of train"):
+        return dict(json.loads(path.read_text(encoding="utf-8")))
 
 
 def write_json(path: Path, values: Any) -> None:

@@ -45,11 +45,7 @@ def classification() -> Objective:
 
 
 def participation(monitor: str) -> Objective:
-    """Returns the participation objective: binary cross-entropy (section IV-C).
-
-    Args:
-        monitor: metric for early stopping.
-    """
+    """Returns the participation objective: binary cross-entropy (section IV-C)."""
 
     def loss(labels: Any, outputs: Any) -> Any:
         labels = tf.cast(labels, outputs.dtype)

@@ -29,15 +29,9 @@ from dc_keras.study.resolution import named_joins, resolve_study
 from dc_keras.study.splits import make_folds
 from dc_keras.study.study import Study, SupportRule
 from dc_keras.study.temporal import resolve_temporal
-from dc_keras.training.fold_fitting import FoldData
-from dc_keras.training.fusion_training import (
-    video_vectors,
-)
-from dc_keras.training.participation_part import FoldView, ParticipationPart
-from dc_keras.training.proxy_training import (
-    embed_sides,
-    side_variants,
-)
+from dc_keras.training.fusion_training import video_vectors
+from dc_keras.training.participation_part import DatasetFold, ParticipationPart
+from dc_keras.training.proxy_training import embed_sides, side_variants
 
 
 class ParticipationDataset:
@@ -143,14 +137,9 @@ class ParticipationDataset:
                 "`challenge_proxy` comes first, `user_proxy` second. Received: "
                 f"{type(challenge_proxy).__name__}, {type(user_proxy).__name__}"
             )
-        variants, other = side_variants(self.features), copy.copy(self)
-        other.vectors = embed_sides(
-            {
-                "challenge": (challenge_proxy, variants["challenge"]),
-                "user": (user_proxy, variants["user"]),
-            },
-            self.features,
-        )
+        other = copy.copy(self)
+        proxies = {"challenge": challenge_proxy, "user": user_proxy}
+        other.vectors = embed_sides(proxies, self.features)
         return other
 
     def split(
@@ -190,18 +179,17 @@ class ParticipationDataset:
                 f"`fold` of {name} must be 0 to {len(folds) - 1}. "
                 f"Received: fold={fold!r}"
             )
-        data = FoldData(
+        data = DatasetFold(
             self.grid,
-            self.pairs,
             self.features,
             self.facts,
             folds[fold],
             seed * 1000 + fold,
-        )
-        view = FoldView(
-            data, lambda: self.vectors, validation_fraction, self.key_fingerprint
+            self.key_fingerprint,
+            get_vectors=lambda: self.vectors,
+            validation_fraction=validation_fraction,
         )
         train, valid, test = (
-            ParticipationPart(view, part) for part in ("train", "valid", "test")
+            ParticipationPart(data, part) for part in ("train", "valid", "test")
         )
         return train, valid, test

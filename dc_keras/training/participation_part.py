@@ -15,14 +15,8 @@ from dc_keras.errors import DataError
 from dc_keras.models.proxy import ChallengeProxy, UserProxy
 from dc_keras.options import TrainingOptions
 from dc_keras.training.dataset import Examples
-from dc_keras.training.fold_fitting import FoldData
-from dc_keras.training.fusion_training import (
-    challenge_sets,
-    label_weights,
-    pair_examples,
-    pair_sizes,
-    user_sets,
-)
+from dc_keras.training.fold import FoldData
+from dc_keras.training.fusion_training import deep_challenger_examples, pair_sizes
 from dc_keras.training.proxy_training import (
     ProxyTask,
     Variant,
@@ -32,8 +26,25 @@ from dc_keras.training.proxy_training import (
     video_sizes,
 )
 
-CLASS_WEIGHTS = ("none", "balanced")
 _PARTS = ("train", "valid", "test")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class DatasetFold(FoldData):
+    """A fold of a `ParticipationDataset`; the tables of videos exist once.
+
+    Attributes:
+        get_vectors: returns the vectors of all videos; see `ParticipationDataset`.
+        validation_fraction: share of the training data that is kept for validation.
+    """
+
+    get_vectors: Callable[[], Mapping[str, np.ndarray]]
+    validation_fraction: float
+
+    @cached_property
+    def examples(self) -> Examples:
+        """All pairs of the fold as the inputs of `DeepChallenger`."""
+        return deep_challenger_examples(self, self.get_vectors())
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,13 +58,11 @@ class VideoPart:
         data: the fold.
         kind: "challenge" or "user".
         name: of the part: "train", "valid" or "test".
-        validation_fraction: share of the videos that is kept for validation.
     """
 
-    data: FoldData
+    data: DatasetFold
     kind: str
     name: str
-    validation_fraction: float
 
     @cached_property
     def task(self) -> ProxyTask:
@@ -63,7 +72,7 @@ class VideoPart:
     @property
     def rows(self) -> np.ndarray:
         """Positions of this part's videos in `task`."""
-        split = self.data.video_split(self.task, self.validation_fraction)
+        split = self.data.video_split(self.task, self.data.validation_fraction)
         return split[_PARTS.index(self.name)]
 
     @property
@@ -108,19 +117,11 @@ class VideoPart:
         rows = np.unique(self.task.rows[self.rows])
         set_moments(model, self.data.table, self.variant, rows)
 
-    def to_tf(
-        self,
-        batch_size: int = TrainingOptions.batch_size,
-        *,
-        shuffle: bool | None = None,
-        seed: int | None = None,
-    ) -> tf.data.Dataset:
-        """Returns the videos as a dataset for Keras.
+    def to_tf(self, batch_size: int = TrainingOptions.batch_size) -> tf.data.Dataset:
+        """Returns the videos as a dataset for Keras; the training part is shuffled.
 
         Args:
             batch_size: videos of a batch; the last one may be smaller.
-            shuffle: as of `ParticipationPart.to_tf`.
-            seed: as of `ParticipationPart.to_tf`.
 
         Returns:
             (inputs, class): the inputs of a proxy, and int32 (batch_size,).
@@ -128,71 +129,20 @@ class VideoPart:
         Raises:
             DataError: the part has no videos, or `batch_size` is outside its range.
         """
-        examples = proxy_examples(self.task, self.data.table, self.variant).take(
-            self.rows
-        )
-        require_examples(examples, f"the {self.name} part of {self.data.fold.split}")
-        return examples.keras_batches(
-            batch_size, shuffle_seed=shuffle_seed(self.name, self.data, shuffle, seed)
-        )
+        examples = proxy_examples(self.task, self.data.table, self.variant)
+        return _batches(examples.take(self.rows), self, batch_size)
 
 
-def shuffle_seed(
-    name: str, data: FoldData, shuffle: bool | None, seed: int | None
-) -> int | None:
-    """Returns the seed of the order of a part's examples; None keeps their order.
-
-    Args:
-        name: of the part; only the training part is shuffled where `shuffle` is None.
-        data: the fold, whose seed stands in for a missing one.
-        shuffle: whether to shuffle, or None.
-        seed: the seed, or None.
-    """
-    wanted = name == "train" if shuffle is None else shuffle
-    if not wanted:
-        return None
-    return data.seed if seed is None else seed
-
-
-def require_examples(examples: Examples, what: str) -> None:
-    """Refuses an empty set of examples.
-
-    Raises:
-        DataError: it is empty.
-    """
+def _batches(
+    examples: Examples, part: VideoPart | ParticipationPart, batch_size: int
+) -> tf.data.Dataset:
     if len(examples) == 0:
-        raise DataError(f"{what} must have at least one example. Received: none")
-
-
-@dataclass(frozen=True, eq=False)
-class FoldView:
-    """What the parts of a fold share: the tables of videos exist once.
-
-    Attributes:
-        data: the fold.
-        get_vectors: returns the vectors of all videos; see `ParticipationDataset`.
-        validation_fraction: share of the training data that is kept for validation.
-        key_fingerprint: of the corpus's pseudonyms.
-    """
-
-    data: FoldData
-    get_vectors: Callable[[], Mapping[str, np.ndarray]]
-    validation_fraction: float
-    key_fingerprint: str
-
-    @cached_property
-    def examples(self) -> Examples:
-        """All pairs of the fold as the inputs of `DeepChallenger`."""
-        grid, features, vectors = self.data.grid, self.data.table, self.get_vectors()
-        challenges = challenge_sets(
-            grid,
-            features,
-            vectors["challenge"],
-            grid.settings["support_max"],
-            self.data.fold.hidden_users,
+        raise DataError(
+            f"the {part.name} part of {part.data.fold.split} must have at least one "
+            "example. Received: none"
         )
-        users = user_sets(grid, features, vectors["user"], grid.settings["history_max"])
-        return pair_examples(self.data.pairs, challenges, users)
+    seed = part.data.seed if part.name == "train" else None
+    return examples.keras_batches(batch_size, seed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,10 +153,11 @@ class ParticipationPart:
     in any of the three.
 
     Attributes:
+        data: the fold; equal for the three parts of a split.
         name: "train", "valid" or "test".
     """
 
-    _view: FoldView
+    data: DatasetFold
     name: str
 
     def __len__(self) -> int:
@@ -218,16 +169,6 @@ class ParticipationPart:
             f"<{self.name} part of {fold.split}, fold {fold.index}: {len(self)} pairs, "
             f"{int(self.labels.sum())} joined>"
         )
-
-    @property
-    def data(self) -> FoldData:
-        """The fold; equal for the three parts of a split."""
-        return self._view.data
-
-    @property
-    def key_fingerprint(self) -> str:
-        """Tells which key made the pseudonyms of the corpus."""
-        return self._view.key_fingerprint
 
     @property
     def rows(self) -> np.ndarray:
@@ -254,7 +195,7 @@ class ParticipationPart:
     @property
     def sizes(self) -> dict[str, int]:
         """The sizes that `DeepChallenger` takes, by the name of its argument."""
-        return pair_sizes(self._view.examples)
+        return pair_sizes(self.data.examples)
 
     def adapt(self, model: keras.Model) -> None:
         """Does nothing: `DeepChallenger` has no statistics of the data."""
@@ -262,7 +203,7 @@ class ParticipationPart:
     @property
     def examples(self) -> Examples:
         """The pairs as rows of shared tables, for `dc_keras.training.loop`."""
-        return self._view.examples.take(self.rows)
+        return self.data.examples.take(self.rows)
 
     @property
     def challenge_table(self) -> tuple[np.ndarray, np.ndarray]:
@@ -271,7 +212,7 @@ class ParticipationPart:
         float32 (num_challenges, support_max, challenge_dim), zero where padded, and
         bool (num_challenges, support_max).
         """
-        tables = self._view.examples.tables
+        tables = self.data.examples.tables
         return tables["challenge"].numpy(), tables["challenge_valid"].numpy()
 
     def part(self, name: str) -> ParticipationPart:
@@ -284,60 +225,28 @@ class ParticipationPart:
             raise DataError(
                 f"`name` must be one of {', '.join(_PARTS)}. Received: name={name!r}"
             )
-        return ParticipationPart(self._view, name)
+        return ParticipationPart(self.data, name)
 
-    def to_tf(
-        self,
-        batch_size: int = TrainingOptions.batch_size,
-        *,
-        shuffle: bool | None = None,
-        seed: int | None = None,
-        class_weight: str = "none",
-    ) -> tf.data.Dataset:
+    def to_tf(self, batch_size: int = TrainingOptions.batch_size) -> tf.data.Dataset:
         """Returns the pairs as a dataset for Keras's `fit`, `evaluate` and `predict`.
+
+        Every pass over the training part has an order of its own.
 
         Args:
             batch_size: pairs of a batch; the last one may be smaller.
-            shuffle: whether every epoch has an order of its own; None shuffles the
-                training part alone.
-            seed: of the shuffling; None for that of the fold.
-            class_weight: "balanced" gives joiners and others the same total weight;
-                "none" gives no weights.
 
         Returns:
-            (inputs, label), or (inputs, label, weight) with "balanced". `inputs` are
-            those of `DeepChallenger`; label int32 and weight float32 (batch_size,).
+            (inputs, label): the inputs of `DeepChallenger`, and int32 (batch_size,).
 
         Raises:
-            DataError: the part has no pairs, another `class_weight`, or `batch_size` is
-                outside its range.
+            DataError: the part has no pairs, or `batch_size` is outside its range.
         """
-        if class_weight not in CLASS_WEIGHTS:
-            raise DataError(
-                f"`class_weight` must be one of {', '.join(CLASS_WEIGHTS)}. "
-                f"Received: class_weight={class_weight!r}"
-            )
-        examples = self.examples
-        require_examples(examples, f"the {self.name} part")
-        is_balanced = class_weight == "balanced"
-        if is_balanced:
-            weights = label_weights(examples.labels, class_weight)
-            examples = Examples(
-                examples.tables, examples.index, examples.labels, weights
-            )
-        return examples.keras_batches(
-            batch_size,
-            shuffle_seed=shuffle_seed(self.name, self.data, shuffle, seed),
-            has_weights=is_balanced,
-        )
+        return _batches(self.examples, self, batch_size)
 
     def challenge_videos(self) -> VideoPart:
         """Returns the videos that the challenge proxy is fitted or judged on."""
-        return self._videos("challenge")
+        return VideoPart(self.data, "challenge", self.name)
 
     def user_videos(self) -> VideoPart:
         """Returns the videos that the user proxy is fitted or judged on."""
-        return self._videos("user")
-
-    def _videos(self, kind: str) -> VideoPart:
-        return VideoPart(self.data, kind, self.name, self._view.validation_fraction)
+        return VideoPart(self.data, "user", self.name)

@@ -46,8 +46,8 @@ class Variant:
         return "+".join([*parts, "BERT"] if self.use_text else parts)
 
 
-# Fitted proxy and its input variant by side, "challenge" and "user".
-Proxies = Mapping[str, tuple[keras.Model, Variant]]
+# Fitted proxies by side, "challenge" and "user"; `side_variants` has their inputs.
+Proxies = Mapping[str, keras.Model]
 
 
 def available_variants(table: Features) -> list[Variant]:
@@ -70,10 +70,6 @@ def side_variants(table: Features, baseline: str | None = None) -> dict[str, Var
     The challenge side uses VGG16 and the user side ResNet50, both with the caption. If
     the encoder of a side is missing, the first available one is used. A baseline of the
     paper has the variant of its name on the user side and nothing on the other.
-
-    Args:
-        table: the features.
-        baseline: name of a baseline of the paper; None for deepChallenger.
 
     Raises:
         DataError: if the features do not have the variant of the baseline.
@@ -125,13 +121,8 @@ def challenge_task(
 ) -> ProxyTask:
     """Returns the task of the challenge proxy: the challenge of each support video.
 
-    A video of several challenges is one example for each of them.
-
-    Args:
-        grid: the challenges and their support videos.
-        table: features of the videos.
-        hidden_users: users whose videos are left out.
-        hidden_challenges: challenges whose videos are left out.
+    A video of several challenges is one example for each of them. Videos of hidden
+    users and of hidden challenges are left out.
 
     Raises:
         DataError: if there are no videos.
@@ -149,10 +140,7 @@ def challenge_task(
 def user_task(grid: Grid, table: Features, users: Sequence[int]) -> ProxyTask:
     """Returns the task of the user proxy: the author of each video in histories.
 
-    Args:
-        grid: the users and their histories.
-        table: features of the videos.
-        users: positions of the users in the grid.
+    `users` are positions in the grid.
 
     Raises:
         DataError: if there are no videos.
@@ -257,11 +245,7 @@ def video_sizes(table: Features, variant: Variant) -> dict[str, Any]:
 
 
 def embed_videos(proxy: keras.Model, table: Features, variant: Variant) -> np.ndarray:
-    """Returns the embeddings of all videos by a proxy, without dropout.
-
-    Returns:
-        float32 (num_videos, hidden_dim).
-    """
+    """Returns all videos embedded by a proxy, float32 (num_videos, hidden_dim)."""
     everything = np.arange(len(table.video_ids), dtype=np.int32)
     task = ProxyTask("all", everything, np.zeros_like(everything), ("none",))
     return predict(embedding_model(proxy), proxy_examples(task, table, variant))
@@ -269,23 +253,17 @@ def embed_videos(proxy: keras.Model, table: Features, variant: Variant) -> np.nd
 
 def embed_sides(proxies: Proxies, table: Features) -> dict[str, np.ndarray]:
     """Returns the embeddings of all videos by side; see `embed_videos`."""
+    variants = side_variants(table)
     return {
-        side: embed_videos(model, table, variant)
-        for side, (model, variant) in proxies.items()
+        side: embed_videos(model, table, variants[side])
+        for side, model in proxies.items()
     }
 
 
 def set_moments(
     model: keras.Model, table: Features, variant: Variant, rows: np.ndarray
 ) -> None:
-    """Sets the moments that a proxy standardises its features by, if it does.
-
-    Args:
-        model: the proxy.
-        table: the features.
-        variant: what the model sees of a video.
-        rows: rows of the training videos.
-    """
+    """Sets the moments of a proxy's features, if any, to those of some rows."""
     of_frames, of_captions = standardizers(model)
     if of_frames is not None and variant.vision is not None:
         features = table.vision[variant.vision]
@@ -304,13 +282,9 @@ def _blocks(rows: np.ndarray) -> list[np.ndarray]:
 
 
 def moments(blocks: Iterable[np.ndarray]) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns mean and standard deviation over the rows of all blocks.
+    """Returns mean and standard deviation over the rows of all blocks, float32 (dim,).
 
-    Args:
-        blocks: arrays (num_rows, dim), loaded one at a time to limit memory.
-
-    Returns:
-        Two float32 tensors (dim,).
+    Blocks are arrays (num_rows, dim), loaded one at a time to limit memory.
     """
     count, total, squares = 0, 0.0, 0.0
     for block in blocks:

@@ -58,12 +58,16 @@ class Recipe:
             )
         return cls("deepChallenger", model, training, groups, context.videos)
 
+    @property
+    def context(self) -> ContextOptions:
+        """The options of the context, as of `of`."""
+        is_all = self.groups == GROUPS
+        groups = "all" if is_all else ",".join(self.groups) or "none"
+        return ContextOptions(groups, self.has_videos)
+
 
 def parse_groups(context: str) -> tuple[str, ...]:
-    """Returns the context features of the option `context`.
-
-    Args:
-        context: "all", "none", or a comma-separated list of groups and features.
+    """Returns the features of the option `context`: all, none, or a list.
 
     Raises:
         DataError: if a group or feature is unknown.

@@ -1,167 +1,186 @@
-"""Writes and reads the files of a fitted participation model."""
+"""Participation models of model directories, which `train` or `save` wrote."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
+import tensorflow as tf
 
 from dc_keras.context.context_model import ContextModel
-from dc_keras.corpus.pseudonyms import post_code
-from dc_keras.corpus.store import write_table
-from dc_keras.errors import DataError
-from dc_keras.models.deep_challenger import DeepChallenger
-from dc_keras.models.paper_baselines import UserBaseline
+from dc_keras.context.post_vectors import UNKNOWN, embed_posts
+from dc_keras.context.set_vectors import join_rows
+from dc_keras.errors import DataError, require_type
 from dc_keras.options import ContextOptions
-from dc_keras.study.pairs import grid_pairs
-from dc_keras.study.splits import Fold
-from dc_keras.training.fit_participation import FittedParticipation
-from dc_keras.training.fold_fitting import FittedRecipe
-from dc_keras.training.model_config import read_config
-from dc_keras.training.model_directory import load_model, save_model
+from dc_keras.training.fold import FoldData
+from dc_keras.training.fusion_training import user_sets, video_vectors
+from dc_keras.training.model_directory import load_model, read_config
 from dc_keras.training.participation_model import ParticipationModel
-from dc_keras.training.proxy_training import visible_support
+from dc_keras.training.participation_part import ParticipationPart
+from dc_keras.training.proxy_training import Proxies, embed_videos, side_variants
 from dc_keras.training.recipe import parse_groups
-from dc_keras.training.summaries import log_pr_curve
-from dc_keras.training.training_job import TrainingRun
 from tfrecords.storage.read_errors import reading
 
 CHALLENGES_FILE = "challenges.npz"
 CONTEXT_FILE = "context.npz"
 
 
-def save_participation(
-    run: TrainingRun,
-    result: FittedRecipe,
-    fold: Fold,
-    split: Mapping[str, Any] | None = None,
-) -> None:
-    """Writes a fitted model without its proxies; see `train_participation`.
+@dataclass(frozen=True, eq=False)
+class SavedParticipation:
+    """A participation model of a model directory.
 
-    Args:
-        run: data, options and directory.
-        result: the model and its inputs.
-        fold: the pairs that it was fitted on.
-        split: the fold as plain values; None for `train`, which fits on all pairs
-            except those of the validation users.
+    Attributes:
+        directory: where it lies.
+        model: the model.
+        config: every choice behind it.
+        sets: the arrays of `challenges.npz`, in the order of `config["challenges"]`:
+            `posts` float32 (num_challenges, num_posts, width), `valid` bool
+            (num_challenges, num_posts), and `vectors` float32 (num_challenges,
+            challenge_width).
+        proxies: proxies by side; empty without a fusion of videos.
     """
-    fitted = result.fitted
-    run.directory.mkdir(parents=True, exist_ok=True)
-    _save_pair_predictions(run, fitted, fold.valid)
-    _save_challenges(run.directory, result)
-    if fitted.model.context is not None:
-        fitted.model.context.save(run.directory / CONTEXT_FILE)
-    config = {
-        **run.config("participation", run.variants),
-        "challenges": list(run.grid.challenges),
-        "describing_posts": _describing_posts(run, fold.hidden_users),
-    }
-    if split is not None:
-        config["split"] = dict(split)
-    save_model(run.directory, fitted.model.fusion, config)
+
+    directory: Path
+    model: ParticipationModel
+    config: dict[str, Any]
+    sets: dict[str, np.ndarray]
+    proxies: Proxies = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        names = ", ".join(self.config["challenges"])
+        return f"<{type(self).__name__}: {self.name} of {self.directory}, for {names}>"
+
+    @property
+    def name(self) -> str:
+        """The name of its row in tables."""
+        return self.baseline or "deepChallenger"
+
+    @property
+    def baseline(self) -> str | None:
+        """Name of the baseline of the paper; None for deepChallenger."""
+        return self.config.get("baseline")
+
+    def predict(self, part: ParticipationPart) -> np.ndarray:
+        """Returns the probability of joining of each pair, float32 (num_pairs,).
+
+        Users are described by their posts and accounts, as a served bundle does; which
+        challenges they are known to have joined is not used.
+
+        Args:
+            part: pairs of challenges that the model knows, with features by the same
+                encoders.
+
+        Raises:
+            DataError: an unknown challenge, or features by another encoder.
+            TypeError: `part` is not a part of a split.
+        """
+        require_type("part", part, ParticipationPart)
+        grid, pairs, rows = part.data.grid, part.data.pairs, part.rows
+        row_of = {name: row for row, name in enumerate(self.config["challenges"])}
+        asked = [grid.challenges[c] for c in np.unique(pairs.challenge[rows])]
+        unknown = [name for name in asked if name not in row_of]
+        if unknown:
+            raise DataError(
+                f"the model knows the challenges {', '.join(row_of)}. "
+                f"Received: challenge={unknown[0]!r}"
+            )
+        self._require_encoders(part.data)
+        column = np.array([row_of.get(name, -1) for name in grid.challenges])
+        return self.model.predict(
+            self._describe_users(part.data),
+            self.sets["vectors"],
+            pairs.user[rows],
+            column[pairs.challenge[rows]],
+        )
+
+    def _require_encoders(self, data: FoldData) -> None:
+        features = data.table
+        for side, variant in side_variants(features, self.baseline).items():
+            wanted = self.config["sides"][side]
+            vision = features.vision[variant.vision].spec if variant.vision else None
+            text = features.caption_spec if variant.use_text else None
+            for kind, spec in (("vision", vision), ("text", text)):
+                if _fingerprint(spec) != _fingerprint(wanted[kind]):
+                    raise DataError(
+                        f"the {kind} features of `part` must come from the encoder "
+                        f"{_fingerprint(wanted[kind])} of the model. "
+                        f"Received: {_fingerprint(spec)}"
+                    )
+
+    def _describe_users(self, data: FoldData) -> np.ndarray:
+        """Returns the vectors of all users of a grid, float32 (num_users, width)."""
+        sides = []
+        if self.model.fusion is not None:
+            size = self.model.fusion.sizes["history_max"]
+            sets = user_sets(data.grid, data.table, self._embed_videos(data), size)
+            sides.append(np.asarray(self.model.fusion.represent_users(*sets)))
+        if self.model.context is not None:
+            sides.append(_describe_context(self.model.context, data))
+        return np.concatenate(sides, axis=1).astype(np.float32)
+
+    def _embed_videos(self, data: FoldData) -> np.ndarray:
+        """Returns the vectors of all videos of users, float32 (num_videos, dim)."""
+        variant = side_variants(data.table, self.baseline)["user"]
+        if self.baseline is not None:
+            return video_vectors(data.table, variant)
+        return embed_videos(self.proxies["user"], data.table, variant)
 
 
-def read_participation(
-    directory: Path,
-) -> tuple[ParticipationModel, dict[str, Any]]:
-    """Reads a participation model from its directory.
+def _describe_context(context: ContextModel, data: FoldData) -> np.ndarray:
+    evidence, layout = data.context.evidence, context.pairs.layout
+    posts = embed_posts(
+        context.space,
+        evidence.facts.posts,
+        data.context.caption_vectors,
+        data.context.frame_vectors,
+    )
+    facts = np.concatenate([np.log1p(evidence.accounts), evidence.pasts], axis=1)
+    seconds = np.nan_to_num(evidence.user_cutoffs, nan=-1.0).astype(np.int64)
+    return np.concatenate(
+        [
+            join_rows(layout.user, posts, evidence.histories),
+            np.nan_to_num(facts, nan=UNKNOWN),
+            np.zeros((len(evidence.histories), 1 + layout.num_challenges)),
+            np.asarray(context.space.day_of(tf.constant(seconds)))[:, None],
+        ],
+        axis=1,
+    )
 
-    Returns:
-        The model and its configuration.
+
+def load_participation(directory: str | Path) -> SavedParticipation:
+    """Loads the participation model of a directory that `train` or `save` wrote.
 
     Raises:
-        DataError: if the directory has another kind of model, or training is not
-            finished, or the model is of an older version.
+        DataError: it holds another kind of model, training never came to its end, or a
+            file is damaged.
     """
-    config = read_config(directory)
+    place = Path(directory)
+    config = read_config(place)
     if config["task"] != "participation":
         raise DataError(
-            f"{directory} must have a model of --task=participation. Received: "
+            f"{place} must have a model of --task=participation. Received: "
             f"task={config['task']}"
         )
-    context = ContextOptions.from_dict(config["context"])
-    has_context = bool(parse_groups(context.context))
-    fusion = load_model(directory)[0] if context.videos else None
-    if not isinstance(fusion, DeepChallenger | UserBaseline | None):
-        raise DataError(
-            f"{directory} has a model of an older version; train it again. Received: "
-            f"a {type(fusion).__name__}"
-        )
-    return ParticipationModel(
-        fusion,
-        ContextModel.load(directory / CONTEXT_FILE) if has_context else None,
-    ), config
-
-
-def load_challenge_vectors(directory: Path) -> np.ndarray:
-    """Returns the vectors of a model's challenges, float32 (num_challenges, width)."""
+    options = ContextOptions.from_dict(config["context"])
+    fusion = load_model(place)[0] if options.videos else None
+    context, proxies = None, {}
+    if parse_groups(options.context):
+        context = ContextModel.load(place / CONTEXT_FILE)
+    if fusion is not None and config.get("baseline") is None:
+        for side in ("challenge", "user"):
+            proxies[side], _ = load_model(place / f"{side}_proxy")
     with (
-        reading(directory / CHALLENGES_FILE, "the challenges of a model of train"),
-        (directory / CHALLENGES_FILE).open("rb") as file,
-        np.load(file, allow_pickle=False) as sets,
+        reading(place / CHALLENGES_FILE, "the challenges of a model of train"),
+        (place / CHALLENGES_FILE).open("rb") as file,
+        np.load(file, allow_pickle=False) as archive,
     ):
-        return np.asarray(sets["vectors"])
+        sets = dict(archive)
+    model = ParticipationModel(fusion, context)
+    return SavedParticipation(place, model, config, sets, proxies)
 
 
-def _save_pair_predictions(
-    run: TrainingRun, fitted: FittedParticipation, valid: np.ndarray
-) -> None:
-    pairs = grid_pairs(run.grid)
-    scores, labels = fitted.predict_out_of_fold(valid), pairs.label[valid]
-    if len(valid):
-        log_pr_curve(run.directory / "tensorboard", labels, scores)
-    grid = run.grid
-    predictions = pl.DataFrame(
-        {
-            "user_id": [grid.users[u] for u in pairs.user[valid]],
-            "challenge": [grid.challenges[c] for c in pairs.challenge[valid]],
-            "label": labels,
-            "score": scores,
-        }
-    )
-    write_table(run.directory / "predictions.parquet", predictions)
-
-
-def _save_challenges(directory: Path, result: FittedRecipe) -> None:
-    fitted, features, parts = result.fitted, result.features, []
-    tables = {} if result.videos is None else result.videos.examples.tables
-    if "challenge_valid" in tables:
-        parts.append(tables["challenge"].numpy())
-        valid = tables["challenge_valid"].numpy()
-    if features is not None:
-        posts = features.support_posts
-        sizes = [len(rows) for rows in features.data.evidence.support]
-        valid = np.arange(posts.shape[1]) < np.array(sizes)[:, None]
-        parts.append(posts)
-    if not parts:  # a baseline of the paper, which sees no posts of challenges
-        valid = np.zeros((len(fitted.challenges), 1), bool)
-        parts.append(np.zeros((*valid.shape, 0), np.float32))
-    temporary = directory / f"tmp-{CHALLENGES_FILE}"
-    directory.mkdir(parents=True, exist_ok=True)
-    np.savez(
-        temporary,
-        posts=np.concatenate(parts, axis=2),
-        valid=valid,
-        vectors=fitted.challenges,
-    )
-    temporary.replace(directory / CHALLENGES_FILE)
-
-
-def _describing_posts(
-    run: TrainingRun, hidden: Collection[str]
-) -> dict[str, list[str]]:
-    """Returns the codes of the posts in `challenges.npz` by challenge, in order."""
-    key = run.key_fingerprint
-    if key is None or run.baseline is not None:
-        return {}
-    support_max = run.grid.settings["support_max"]
-    return {
-        name: [
-            post_code(key, video)
-            for video in visible_support(run.grid, challenge, hidden)[:support_max]
-        ]
-        for challenge, name in enumerate(run.grid.challenges)
-    }
+def _fingerprint(spec: Any) -> str | None:
+    # Features from arrays have a name only.
+    return None if spec is None else spec.get("fingerprint") or spec.get("name")

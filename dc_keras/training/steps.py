@@ -24,12 +24,8 @@ def make_optimizer(
     """Returns an Adam optimizer; must be called in the scope of the strategy.
 
     The optimizer sums the gradients of the replicas. With `clip_norm`, they must be the
-    mean over replicas, so each is clipped to `clip_norm` / number of replicas.
-
-    Args:
-        options: learning rate, decay, clipping and precision.
-        strategy: the distribution strategy.
-        num_steps: number of steps in an epoch.
+    mean over replicas, so each is clipped to `clip_norm` / number of replicas. An epoch
+    has `num_steps` steps.
     """
     clip_norm = options.clip_norm / strategy.num_replicas_in_sync
     rate: Any = options.learning_rate
@@ -63,8 +59,8 @@ def training_steps(
         batches: iterator over distributed pieces of `Examples.training_batches`.
 
     Returns:
-        A function that takes a number of steps, runs them, and returns Σ weight × loss
-        over all their examples, float32 ().
+        A function of a number of steps that returns Σ weight × loss over all their
+        examples, float32 ().
     """
     strategy = model.distribute_strategy
     variables = model.trainable_variables

@@ -22,13 +22,9 @@ def log_config(directory: Path, config: Mapping[str, Any]) -> None:
 
 
 def log_frames(directory: Path, frames: Mapping[str, np.ndarray]) -> None:
-    """Writes frames of videos as images for TensorBoard.
+    """Writes frames of videos, uint8 RGB (num_frames, height, width, 3), as images.
 
     They are in `frames/`, a separate run, which can be deleted separately.
-
-    Args:
-        directory: TensorBoard's log directory.
-        frames: uint8 RGB (num_frames, height, width, 3) by name.
     """
     with tf.summary.create_file_writer(str(directory / "frames")).as_default():
         for name, images in frames.items():
@@ -38,43 +34,25 @@ def log_frames(directory: Path, frames: Mapping[str, np.ndarray]) -> None:
 def log_pr_curve(directory: Path, labels: np.ndarray, scores: np.ndarray) -> None:
     """Writes the precision–recall curve of validation pairs for TensorBoard.
 
-    Args:
-        directory: TensorBoard's log directory.
-        labels: 0/1 (num_pairs,).
-        scores: float (num_pairs,), probabilities.
+    `labels` are 0/1 and `scores` probabilities, both (num_pairs,).
     """
-    from tensorboard.plugins.pr_curve import metadata
+    from tensorboard.plugins.pr_curve import summary
 
-    num_thresholds = 101
-    thresholds = np.linspace(0, 1, num_thresholds)
-    positive = labels.astype(bool)
-    predicted = scores[None, :] >= thresholds[:, None]
-    tp = (predicted & positive).sum(axis=1)
-    fp = (predicted & ~positive).sum(axis=1)
-    tn, fn = (~positive).sum() - fp, positive.sum() - tp
-    precision = tp / np.maximum(tp + fp, 1)
-    recall = tp / np.maximum(tp + fn, 1)
-    data = np.stack([tp, fp, tn, fn, precision, recall]).astype(np.float32)
-    summary = metadata.create_summary_metadata(
-        "participation", "validation pairs", num_thresholds
+    curve = summary.pb(
+        "participation",
+        labels.astype(bool),
+        scores,
+        num_thresholds=101,
+        description="validation pairs",
     )
     with tf.summary.create_file_writer(str(directory)).as_default():
-        tf.summary.write(
-            "participation/pr_curve", data, step=0, metadata=_as_tf(summary)
-        )
+        tf.summary.experimental.write_raw_pb(curve.SerializeToString(), step=0)
 
 
 def log_projector(
     directory: Path, name: str, vectors: np.ndarray, labels: Sequence[str]
 ) -> None:
-    """Adds representations to TensorBoard's projector.
-
-    Args:
-        directory: TensorBoard's log directory.
-        name: name of the embedding.
-        vectors: float (num_points, dim).
-        labels: one label per point.
-    """
+    """Adds vectors, float (num_points, dim), with labels to TensorBoard's projector."""
     from google.protobuf import text_format
     from tensorboard.plugins.projector import ProjectorConfig
 
@@ -94,8 +72,3 @@ def log_projector(
         tensor_name=name, tensor_path=f"{name}.tsv", metadata_path=f"{name}_labels.tsv"
     )
     write_text(path, text_format.MessageToString(config))
-
-
-def _as_tf(metadata: Any) -> Any:
-    """Converts a TensorBoard protobuf to the equivalent TensorFlow protobuf."""
-    return tf.compat.v1.SummaryMetadata.FromString(metadata.SerializeToString())

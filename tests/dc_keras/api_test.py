@@ -181,7 +181,7 @@ def test_proxies_are_fitted_and_their_embeddings_fused(data, parts):
     fusion = dc.models.DeepChallenger.from_preset("paper", data=train, hidden_dim=8)
     assert fusion.sizes["challenge_dim"] == fusion.sizes["user_dim"] == 12
     fusion.compile("adam", "binary_crossentropy")
-    fusion.fit(train.to_tf(64, class_weight="balanced"), verbose=0)
+    fusion.fit(train.to_tf(64), class_weight={0: 0.5, 1: 2.0}, verbose=0)
     # The dataset itself keeps its vectors.
     assert data.vectors["user"].shape[1] == 6 + 64
 

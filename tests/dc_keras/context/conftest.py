@@ -79,12 +79,12 @@ def make_study():
 
 @pytest.fixture(scope="session")
 def make_evidence(make_study):
-    """Makes the evidence of such a grid; `captions` are embeddings by video id."""
+    """Makes the evidence of such a grid."""
 
-    def make(*args, captions=None, hidden_users=(), **keywords):
+    def make(*args, hidden_users=(), **keywords):
         grid, videos = make_study(*args, **keywords)
         facts = read_facts(videos, grid)
-        return Evidence.of(grid, facts, captions, hidden_users)
+        return Evidence.of(grid, facts, hidden_users)
 
     return make
 

@@ -17,6 +17,10 @@ _POSTS = {
 }
 
 
+def _terms(evidence, sets):
+    return [[t for row in rows for t in evidence.facts.terms[row]] for rows in sets]
+
+
 def test_both_sides_are_rows_and_terms_of_their_posts(make_evidence):
     evidence = make_evidence(_LABELS, **_POSTS)
     ids = evidence.facts.video_ids
@@ -26,9 +30,9 @@ def test_both_sides_are_rows_and_terms_of_their_posts(make_evidence):
         ["c0-00", "c0-01"],
         ["c1-00", "c1-01", "c1-02"],
     ]
-    assert evidence.documents == (["first", "second"], [])
-    assert evidence.challenge_documents == (["walk", "run"], ["sing", "hum", "la"])
-    assert evidence.pool_documents == (["pool", "words"], [], ["idle"])
+    assert _terms(evidence, evidence.histories) == [["first", "second"], []]
+    assert _terms(evidence, evidence.support)[1] == ["sing", "hum", "la"]
+    assert _terms(evidence, evidence.pool_histories)[0] == ["pool", "words"]
 
 
 def test_pairs_are_the_observed_ones(make_evidence):
@@ -54,7 +58,7 @@ def test_posts_of_the_pool_are_rows_of_its_users(make_evidence):
 
 def test_hidden_users_describe_no_challenge(make_evidence):
     evidence = make_evidence(_LABELS, hidden_users={"u01"}, **_POSTS)
-    assert evidence.challenge_documents == (["walk"], ["sing", "hum", "la"])
+    assert _terms(evidence, evidence.support) == [["walk"], ["sing", "hum", "la"]]
     assert [len(rows) for rows in evidence.support] == [1, 3]
     assert evidence.num_supporters.tolist() == [1.0, 2.0]
     # Their own histories stay.
@@ -64,7 +68,7 @@ def test_hidden_users_describe_no_challenge(make_evidence):
 def test_without_a_pool_there_is_an_empty_one(make_evidence):
     evidence = make_evidence(_LABELS)
     assert evidence.pool_joined.shape == (0, 2)
-    assert evidence.pool_documents == ()
+    assert evidence.pool_histories == ()
     assert evidence.num_supporters.tolist() == [0.0, 0.0]
 
 
@@ -84,28 +88,6 @@ def test_a_person_of_several_cutoffs_is_one(make_study):
     assert evidence.pair_person.tolist() == [0, 1, 1, 0, 1, 1]
     assert evidence.pair_topic.tolist() == [0, 0, 1, 0, 0, 1]
     assert evidence.user_cutoffs.tolist() == [100.0, 100.0, 200.0, 200.0]
-
-
-def test_embeddings_are_means_of_directions(make_evidence):
-    captions = {
-        "u00-00": [3.0, 4.0],  # length 5: (.6, .8)
-        "u00-01": [0.0, 2.0],  # (0, 1); the mean is (.3, .9)
-        "c0-00": [1.0, 0.0],
-        "c0-01": [0.0, 0.0],  # no direction: (0, 0); the mean is (.5, 0)
-        "c1-00": [0.0, -1.0],
-        "c1-01": [0.0, -9.0],
-        "c1-02": [0.0, -0.5],
-    }
-    captions = {k: np.array(v, np.float32) for k, v in captions.items()}
-    evidence = make_evidence(_LABELS, captions=captions, **_POSTS)
-    np.testing.assert_allclose(evidence.user_embeddings, [[0.3, 0.9], [0, 0]])
-    np.testing.assert_allclose(evidence.challenge_embeddings, [[0.5, 0], [0, -1]])
-
-
-def test_without_captions_there_are_no_embeddings(make_evidence):
-    evidence = make_evidence(_LABELS, **_POSTS)
-    assert evidence.user_embeddings is None
-    assert evidence.challenge_embeddings is None
 
 
 def test_one_label_is_no_evidence(make_evidence):

@@ -114,12 +114,10 @@ def test_only_posts_of_a_grid_are_read(make_study):
     assert read_facts(videos, smaller, grid).sha256 == read_facts(videos, grid).sha256
 
 
-def test_rows_and_documents_are_in_the_given_order(make_study):
+def test_rows_are_in_the_given_order(make_study):
     facts = _facts(make_study, "one", "two three", "four")
     assert facts.rows(["u00-02", "u00-00"]).tolist() == [2, 0]
-    assert facts.document(["u00-01", "u00-00"]) == ["two", "three", "one"]
     assert facts.rows([]).dtype == np.int64
-    assert facts.document([]) == []
 
 
 @pytest.mark.parametrize(

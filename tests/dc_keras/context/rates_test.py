@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from dc_keras.context.fold_data import Evidence
+from dc_keras.context.label_features import joins_and_pairs, mean_rate, popularity
 from dc_keras.context.post_features import read_facts
-from dc_keras.context.rates import joins_and_pairs, mean_rate, popularity
 from dc_keras.study.temporal import join_cutoffs
 
 # Users 0 and 1 train on challenges 0 and 1 (three of four joined); user 2 and

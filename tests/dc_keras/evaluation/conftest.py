@@ -187,7 +187,7 @@ def run(experiment, tmp_path_factory):
         spy_on(fold_fitting, "fit_proxy", ("task", "train", "valid"))
         spy_on(fold_fitting, "fit_baseline", ("examples", "train", "valid"))
         spy_on(fold_fitting, "fit_deep_challenger", ("examples", "train", "valid"))
-        spy_on(fold_fitting, "fit_participation", ("features", "recipe"))
+        spy_on(fold_fitting, "fit_context", ("features", "groups"))
         run_experiment(
             experiment,
             ["random_pair", "cold_user"],

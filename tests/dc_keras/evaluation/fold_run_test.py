@@ -124,8 +124,7 @@ def test_pair_models_are_fitted_on_the_training_pairs_of_their_fold(
     for name, fold in folds_of(experiment, split).items():
         fits = run.fits_of(name, "fit_deep_challenger")
         fits += run.fits_of(name, "fit_baseline")
-        *baselines, fitted = run.fits_of(name, "fit_participation")
-        assert [fit["recipe"].name for fit in baselines] == ["VGG16", "VGG16+BERT"]
+        [fitted] = run.fits_of(name, "fit_context")
         features = fitted["features"]
         np.testing.assert_array_equal(features.train, fold.train)
         found = features.data.evidence.pairs
@@ -294,10 +293,10 @@ def test_test_pairs_are_scored_by_the_final_model(
 ):
     selected = replace(experiment, models=("deepChallenger",), truth=None)
     kept = []
-    real = fold_fitting.fit_participation
+    real = fold_fitting.TrainedParticipation
     monkeypatch.setattr(
         fold_fitting,
-        "fit_participation",
+        "TrainedParticipation",
         lambda *given: kept.append(real(*given)) or kept[0],
     )
     run_first_fold(selected, tmp_path)

@@ -166,7 +166,6 @@ def data_of(wide_grid, make_facts):
         },
     )
     vectors = rng.normal(size=(len(facts.video_ids), 3)).astype(np.float32)
-    captions = dict(zip(facts.video_ids, vectors, strict=True))
 
     def make(split, flipped=()):
         grid = wide_grid
@@ -179,9 +178,7 @@ def data_of(wide_grid, make_facts):
             rows = np.concatenate([getattr(fold, part) for part in flipped])
             label[rows] = 1 - label[rows]
         pairs = replace(pairs, label=label)
-        evidence = replace(
-            Evidence.of(grid, facts, captions, fold.hidden_users), pairs=pairs
-        )
+        evidence = replace(Evidence.of(grid, facts, fold.hidden_users), pairs=pairs)
         steps = plan_steps(evidence, grid, split, fold.train, fold.valid, 0)
         data = ContextData(evidence, vectors, None, history_max=2, support_max=2)
         features = ContextFeatures(data, fold.train, steps, 0)

@@ -3,14 +3,14 @@ import json
 import re
 import shutil
 import threading
-import time
+from contextlib import closing
+from http.client import HTTPConnection
 from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
 
 from dc_keras.errors import DataError
-from dc_keras.serving import bounded_http
 from dc_keras.serving.client import shorten
 from dc_keras.serving.connect import connect
 
@@ -26,7 +26,7 @@ def export(served, tmp_path_factory):
 @pytest.fixture(scope="module")
 def server(serve, export):
     """The addresses of a model server that loads the bundle in this process."""
-    with serve(export, "dc", "--label=old:1") as addresses:
+    with serve(export, "dc") as addresses:
         yield addresses
 
 
@@ -114,13 +114,12 @@ def test_metadata_says_what_signatures_take(client):
     assert not any(name.startswith("__") for name in signatures)
 
 
-def test_versions_and_labels_are_asked_for_by_name(join):
+def test_versions_are_asked_for_by_number(join):
     assert join(version=1).status()[1] == "AVAILABLE"
     assert join(version=1).wait_until_ready(5) == 1
-    for options in ({"version": 1}, {"label": "old"}):
-        probability, known = _ask(join(**options))
-        assert known
-        assert 0 < probability < 1
+    probability, known = _ask(join(version=1))
+    assert known
+    assert 0 < probability < 1
 
 
 @pytest.mark.parametrize(
@@ -159,8 +158,6 @@ def test_missing_models_are_refused(join, client):
         _ask(join("nowhere"))
     with pytest.raises(DataError, match=r"must serve the model: .*version=7"):
         _ask(join(version=7))
-    with pytest.raises(DataError, match=r"label: new\. Received: model='dc', label='n"):
-        _ask(join(label="new"))
     with pytest.raises(
         DataError, match=r"must be one of .*serving_default.*='nothing'"
     ):
@@ -240,8 +237,6 @@ def test_an_address_says_which_protocol_it_speaks():
         ({"version": -1}, "`version` must be at least 0"),
         ({"timeout_s": 0}, "`timeout_s` must be above 0"),
         ({"retries": 5}, "`retries` must be 0 to 4"),
-        ({"label": "a/b"}, "`label` must be letters"),
-        ({"label": "a", "version": 1}, "stand without a version"),
     ],
 )
 def test_options_outside_their_range_are_refused(options, rule):
@@ -301,11 +296,11 @@ def test_the_server_of_the_tests_refuses_what_the_rules_forbid(
 
 
 def _post(server, path, body):
-    end = time.monotonic() + 20
-    connection = bounded_http.connect(urlsplit(server["http"]), end)
-    path = f"/v1/models/dc{path}"
-    status, data = bounded_http.exchange(connection, "POST", path, body, {}, end)
-    return status, json.loads(data)
+    place = urlsplit(server["http"]).netloc
+    with closing(HTTPConnection(place, timeout=20)) as connection:
+        connection.request("POST", f"/v1/models/dc{path}", body)
+        response = connection.getresponse()
+        return response.status, json.loads(response.read())
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,8 @@ def make_served(make_grid, make_facts, tmp_path_factory):
     )
     from dc_keras.serving.bundle import export_bundle
     from dc_keras.serving.raw_requests import RawPost
+    from dc_keras.training.fold import FoldData
+    from dc_keras.training.recipe import Recipe
     from dc_keras.training.train_model import train_participation
     from dc_keras.training.training_job import TrainingRun
 
@@ -131,22 +133,20 @@ def make_served(make_grid, make_facts, tmp_path_factory):
         }
         accounts.pop(grid.users[1])
         facts = make_facts({p.video_id: p.caption for p in posts}, accounts)
+        training = TrainingOptions(
+            batch_size=16,
+            epochs=1,
+            epoch_steps=1,
+            decay="none",
+            validation_fraction=0.2,
+        )
+        model = ModelOptions(hidden_dim=8, projection_dim=6)
+        table = _extract(posts, vision, text, changes)
         run = TrainingRun(
-            grid=grid,
-            table=_extract(posts, vision, text, changes),
-            model=ModelOptions(hidden_dim=8, projection_dim=6),
-            training=TrainingOptions(
-                batch_size=16,
-                epochs=1,
-                epoch_steps=1,
-                decay="none",
-                validation_fraction=0.2,
-            ),
-            protocol=ProtocolOptions(),
-            directory=tmp_path_factory.mktemp("served") / "model",
-            facts=facts,
-            context=context or ContextOptions(),
-            baseline=baseline,
+            FoldData.without_test(grid, table, facts, 0.2, training.seed),
+            Recipe.of(model, training, context or ContextOptions(), baseline),
+            ProtocolOptions(),
+            tmp_path_factory.mktemp("served") / "model",
         )
         fitted = train_participation(run)
         return Served(

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from dc_keras.serving.connect import connect
-from dc_keras.serving.fact_inputs import POST_SPECS, USER_SPECS
 from dc_keras.serving.raw_requests import RawPost, RawUser, pack_posts, pack_users
 from dc_keras.serving.sample_requests import make_requests
+from dc_keras.serving.serving_model import POST_SPECS, USER_SPECS
 
 _DAY = 86_400
 _START = 1_600_000_000

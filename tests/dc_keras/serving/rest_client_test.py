@@ -6,7 +6,6 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import numpy as np
 import pytest
 
 from dc_keras.errors import DataError
@@ -20,15 +19,6 @@ _SIGNATURES = {
     "texts": {
         "inputs": {"text": _TEXTS, "x": _SPEC},
         "outputs": {"text": _TEXTS, "raw_bytes": _TEXTS},
-    },
-    "odd": {
-        "inputs": {
-            "x": {
-                "dtype": "DT_FLOAT",
-                "tensor_shape": {"unknown_rank": True, "dim": []},
-            }
-        },
-        "outputs": {"y": _SPEC},
     },
 }
 _METADATA = {"metadata": {"signature_def": {"signature_def": _SIGNATURES}}}
@@ -157,21 +147,12 @@ def test_bytes_travel_as_base64_and_texts_as_texts(stub, client):
     assert answer["raw_bytes"].tolist() == [b"\xff\xef"] * 2
 
 
-def test_a_tensor_of_any_rank_is_sent_as_it_is(stub, client):
-    stub.answers.append((200, {"outputs": [0.5]}))
-    client.predict("odd", {"x": np.ones((1, 2, 1))})
-    assert stub.requests[0][1]["inputs"] == {"x": [[[1.0], [1.0]]]}
-
-
-def test_a_label_is_part_of_the_path(stub):
+def test_a_version_is_part_of_the_path(stub):
     stub.answers.append((200, {"outputs": [2.0, 4.0]}))
-    stub.answers *= 2
-    for choice in ({"label": "stable"}, {"version": 3}):
-        with connect(stub.address, "dc", **choice) as client:
-            _twice(client)
-    paths = [path for path, _ in stub.requests]
-    assert paths[0] == "/v1/models/dc/labels/stable:predict"
-    assert paths[1] == "/v1/models/dc/versions/3:predict"
+    with connect(stub.address, "dc", version=3) as client:
+        _twice(client)
+    [path] = [path for path, _ in stub.requests]
+    assert path == "/v1/models/dc/versions/3:predict"
 
 
 def test_a_silent_server_is_given_up_in_time():

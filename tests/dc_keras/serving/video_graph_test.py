@@ -1,4 +1,5 @@
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -7,17 +8,19 @@ import tensorflow as tf
 from dc_keras.encoders.registry import import_encoders
 from dc_keras.encoders.vision import VisionSpec, build_vision_encoder
 from dc_keras.errors import DataError
-from dc_keras.serving.frame_rule import FrameRule
-from dc_keras.serving.video_graph import Encoders
+from dc_keras.serving.video_graph import Encoders, FrameReader
 from tfrecords.frame_sampling import SamplingConfig, choose_positions
 from tfrecords.timeline import Timeline
 
+_SAMPLING = {"num_frames": 2, "image_size": 32, "fps": 0, "repeat": "nearest"}
+
 
 def _choose(posts, num_frames, fps=0.0):
-    rule = FrameRule.of(
-        {"num_frames": num_frames, "image_size": 8, "fps": fps, "repeat": "nearest"}
+    reader = FrameReader(
+        SimpleNamespace(embedding_dim=1),
+        _SAMPLING | {"num_frames": num_frames, "fps": fps},
     )
-    chosen, mask = rule.choose(tf.constant(posts))
+    chosen, mask = reader.choose(tf.constant(posts))
     texts = ["".join(frame.decode() or "." for frame in row) for row in chosen.numpy()]
     return texts, ["".join("x" if m else "-" for m in row) for row in mask.numpy()]
 
@@ -60,9 +63,6 @@ def test_the_records_of_a_slideshow_hold_the_same_frames():
         assert texts[0] == "".join(names[p] for p in positions)
 
 
-_RULE = FrameRule(num_frames=2, frame_size=32, is_spread=True, repeat="nearest")
-
-
 def test_features_of_openvino_are_served_by_the_same_network_of_keras():
     import_encoders(["tiny_encoders"])
     spec = VisionSpec("tiny_frames", weights="random", image_size=32)
@@ -73,11 +73,11 @@ def test_features_of_openvino_are_served_by_the_same_network_of_keras():
         "fingerprint": "that of OpenVINO",
     }
     encoders = Encoders()
-    reader = encoders._frame_reader(settings, _RULE)
-    assert encoders._frame_reader(vision.settings(), _RULE) is reader
+    reader = encoders._frame_reader(settings, _SAMPLING)
+    assert encoders._frame_reader(vision.settings(), _SAMPLING) is reader
     with pytest.raises(DataError, match="has other weights than the one that made"):
         encoders._frame_reader(
-            settings | {"network_fingerprint": "of other weights"}, _RULE
+            settings | {"network_fingerprint": "of other weights"}, _SAMPLING
         )
 
 
@@ -86,4 +86,4 @@ def test_features_of_int8_are_not_served():
     with pytest.raises(
         DataError, match=r"train again\. Received: runtime=openvino_int8"
     ):
-        Encoders()._frame_reader(settings, _RULE)
+        Encoders()._frame_reader(settings, _SAMPLING)

@@ -11,12 +11,19 @@ from dc_keras.models.paper_baselines import POOL_VIDEOS
 from dc_keras.models.pooling import standardizer
 from dc_keras.options import ContextOptions, ModelOptions, ProtocolOptions
 from dc_keras.study.pairs import grid_pairs
+from dc_keras.study.splits import Fold
 from dc_keras.study.temporal import join_cutoffs
-from dc_keras.training.baseline_training import baseline_examples, fit_baseline
-from dc_keras.training.fusion_training import user_sets, video_vectors
+from dc_keras.training.fold import FoldData
+from dc_keras.training.fusion_training import (
+    baseline_examples,
+    fit_baseline,
+    user_sets,
+    video_vectors,
+)
 from dc_keras.training.loop import predict
 from dc_keras.training.proxy_training import side_variants
-from dc_keras.training.saved_participation import CHALLENGES_FILE, read_participation
+from dc_keras.training.recipe import Recipe
+from dc_keras.training.saved_participation import CHALLENGES_FILE, load_participation
 from dc_keras.training.train_model import train_participation
 from dc_keras.training.training_job import TrainingRun
 
@@ -31,12 +38,12 @@ def pairs(grid):
 
 
 @pytest.fixture(scope="module")
-def make_examples(grid, table, pairs):
-    def make(name, train, class_weight="none", grid=grid):
+def make_examples(grid, table, facts):
+    def make(name, train, grid=grid):
+        nothing = np.arange(0)
+        fold = Fold("random_pair", 0, train, nothing, nothing)
         variant = side_variants(table, name)["user"]
-        return baseline_examples(
-            grid, table, grid_pairs(grid), variant, train, class_weight
-        )
+        return baseline_examples(FoldData(grid, table, facts, fold, 0), variant)
 
     return make
 
@@ -45,7 +52,7 @@ def make_examples(grid, table, pairs):
 def test_every_baseline_learns_who_joins(pairs, make_examples, training_options, name):
     test = np.flatnonzero(pairs.user >= 24)
     train = np.flatnonzero(pairs.user < 24)
-    examples = make_examples(name, train, "balanced")
+    examples = make_examples(name, train)
     options = replace(training_options, epochs=12, patience=0)
     fitted = fit_baseline(examples, train, _NOTHING, _SHAPE, options)
     scores = predict(fitted.model, examples.take(test))
@@ -59,9 +66,9 @@ def test_baseline_inputs_are_history_and_challenge(grid, table, pairs, make_exam
     examples = make_examples("VGG16+BERT", everything)
     inputs = examples.inputs_at(0, len(pairs))
     variant = side_variants(table, "VGG16+BERT")["user"]
-    sets = user_sets(grid, table, video_vectors(table, variant), 4)
-    np.testing.assert_array_equal(inputs["user"], sets.values[pairs.user])
-    np.testing.assert_array_equal(inputs["user_valid"], sets.valid[pairs.user])
+    values, valid = user_sets(grid, table, video_vectors(table, variant), 4)
+    np.testing.assert_array_equal(inputs["user"], values[pairs.user])
+    np.testing.assert_array_equal(inputs["user_valid"], valid[pairs.user])
     np.testing.assert_array_equal(
         inputs["challenge"], np.eye(len(grid.challenges))[pairs.challenge]
     )
@@ -111,23 +118,21 @@ def test_a_baseline_that_is_saved_scores_as_the_one_that_was_fitted(
         name: replace(vision, sampling={"num_frames": 3})
         for name, vision in table.vision.items()
     }
+    table = replace(table, vision=sampled)
+    training = replace(training_options, epochs=2)
     run = TrainingRun(
-        grid,
-        replace(table, vision=sampled),
-        _SHAPE,
-        replace(training_options, epochs=2),
+        FoldData.without_test(grid, table, facts, 0.2, 0, "0123456789abcdef"),
+        Recipe.of(_SHAPE, training, ContextOptions(), "ResNet50"),
         ProtocolOptions(),
         tmp_path,
-        facts=facts,
-        baseline="ResNet50",
-        key_fingerprint="0123456789abcdef",
     )
     fitted = train_participation(run)
     assert {path.name for path in tmp_path.iterdir()} == {
         *("model.keras", "config.json", "history.csv", "predictions.parquet"),
         *("tensorboard", CHALLENGES_FILE, "SHA256SUMS"),
     }
-    model, config = read_participation(tmp_path)
+    loaded = load_participation(tmp_path)
+    model, config = loaded.model, loaded.config
     user, challenge = np.divmod(np.arange(3 * len(grid.users)), 3)
     inputs = (fitted.users, fitted.challenges, user, challenge)
     scores = model.predict(*inputs)

@@ -8,10 +8,8 @@ from dc_keras.errors import DataError
 from dc_keras.options import ModelOptions, TrainingOptions
 from dc_keras.study.pairs import Pairs, grid_pairs
 from dc_keras.training.fusion_training import (
-    VideoSets,
     challenge_sets,
     fit_deep_challenger,
-    gather_sets,
     label_weights,
     pair_examples,
     sample_negatives,
@@ -43,53 +41,49 @@ def embeddings(table):
     return np.stack([rows, -rows], axis=1)
 
 
-def test_sets_are_truncated_and_padded(embeddings):
-    rows = [np.array([5, 3, 9]), np.array([7]), np.array([], np.int32)]
-    sets = gather_sets(embeddings, rows, 2)
-    assert sets.values[..., 0].tolist() == [[5, 3], [7, 0], [0, 0]]
-    assert sets.valid.tolist() == [[True, True], [True, False], [False, False]]
-    assert sets.values.shape == (3, 2, 2)
-    assert sets.values.dtype == np.float32
-
-
 @pytest.mark.parametrize("size", [2, 6])
 def test_a_users_set_is_the_newest_of_the_history(grid, table, embeddings, size):
-    sets = user_sets(grid, table, embeddings, size)
-    assert sets.values.shape == (36, size, 2)
+    values, valid = user_sets(grid, table, embeddings, size)
+    assert values.shape == (36, size, 2)
+    assert values.dtype == np.float32
     for row, history in enumerate(grid.histories):
-        found = sets.values[row, sets.valid[row], 0].astype(int)
+        found = values[row, valid[row], 0].astype(int)
         assert [table.video_ids[n] for n in found] == list(history[:size])
-        assert not sets.values[row, ~sets.valid[row]].any()
+        assert not values[row, ~valid[row]].any()
 
 
 @pytest.mark.parametrize("hidden", [(), ("user00", "pool1")])
 def test_a_challenges_set_is_its_visible_support(grid, table, embeddings, hidden):
-    sets = challenge_sets(grid, table, embeddings, 1000, hidden)
+    grid = replace(grid, settings={**grid.settings, "support_max": 1000})
+    values, valid = challenge_sets(grid, table, embeddings, hidden)
     kept = [[v for v in s if v.split("-")[0] not in hidden] for s in grid.support]
     # Sets have the size of the largest one, not `support_max`.
-    assert sets.values.shape == (3, max(map(len, kept)), 2)
+    assert values.shape == (3, max(map(len, kept)), 2)
     for row, videos in enumerate(kept):
-        found = sets.values[row, sets.valid[row], 0].astype(int)
+        found = values[row, valid[row], 0].astype(int)
         assert [table.video_ids[n] for n in found] == videos
 
 
 def test_support_max_cuts_the_support(grid, table, embeddings):
-    sets = challenge_sets(grid, table, embeddings, 4)
-    found = sets.values[1, :, 0].astype(int)
+    small = replace(grid, settings={**grid.settings, "support_max": 4})
+    values, _ = challenge_sets(small, table, embeddings)
+    found = values[1, :, 0].astype(int)
     assert [table.video_ids[n] for n in found] == list(grid.support[1][:4])
 
 
 def test_a_pair_gets_the_sets_of_its_user_and_its_challenge(pairs):
     rng = np.random.default_rng(0)
-    challenges = VideoSets(rng.random((3, 5, 2), np.float32), rng.random((3, 5)) < 0.5)
-    users = VideoSets(rng.random((36, 4, 2), np.float32), rng.random((36, 4)) < 0.5)
-    examples = pair_examples(pairs, challenges, users)
+    tables = {
+        "challenge": rng.random((3, 5, 2), np.float32),
+        "challenge_valid": rng.random((3, 5)) < 0.5,
+        "user": rng.random((36, 4, 2), np.float32),
+        "user_valid": rng.random((36, 4)) < 0.5,
+    }
+    examples = pair_examples(pairs, tables)
     inputs = examples.inputs_at(0, len(pairs))
-    np.testing.assert_array_equal(inputs["user"], users.values[pairs.user])
-    np.testing.assert_array_equal(inputs["user_valid"], users.valid[pairs.user])
-    c = pairs.challenge
-    np.testing.assert_array_equal(inputs["challenge"], challenges.values[c])
-    np.testing.assert_array_equal(inputs["challenge_valid"], challenges.valid[c])
+    for name, values in tables.items():
+        row = pairs.challenge if "challenge" in name else pairs.user
+        np.testing.assert_array_equal(inputs[name], values[row])
     np.testing.assert_array_equal(examples.labels, pairs.label)
     assert set(examples.weights) == {1.0}
 
@@ -177,11 +171,13 @@ def _world(seed, num_users=160, num_challenges=4):
         values = np.eye(num_challenges)[topics][:, None] * np.ones((1, size, 1))
         values += rng.normal(scale=0.4, size=values.shape)
         valid = np.arange(size) < rng.integers(1, size + 1, len(topics))[:, None]
-        return VideoSets((values * valid[..., None]).astype(np.float32), valid)
+        return (values * valid[..., None]).astype(np.float32), valid
 
     user, challenge = np.divmod(np.arange(label.size, dtype=np.int32), num_challenges)
     pairs = Pairs(user, challenge, label.astype(np.int32).ravel())
-    return pairs, sets(np.arange(num_challenges), 6), sets(tastes, 3)
+    names = ("challenge", "challenge_valid", "user", "user_valid")
+    values = (*sets(np.arange(num_challenges), 6), *sets(tastes, 3))
+    return pairs, dict(zip(names, values, strict=True))
 
 
 def _parts(pairs):
@@ -202,9 +198,9 @@ def _scores(fused, rows):
     return predict(fused.model, fused.examples.take(rows))[:, -1]
 
 
-def _judge(pairs, challenges, users, model_options, training_options):
+def _judge(pairs, tables, model_options, training_options):
     train, valid, test = _parts(pairs)
-    examples = pair_examples(pairs, challenges, users, "balanced")
+    examples = pair_examples(pairs, tables)
     model_options = replace(model_options, layer_norm=False)
     options = replace(training_options, batch_size=64, epochs=8)
     fused = fit_deep_challenger(examples, train, valid, (), model_options, options)
@@ -226,11 +222,9 @@ def test_fusion_learns_from_both_sides(model_options, training_options):
 def test_nothing_is_learned_from_labels_shuffled_within_challenges(
     model_options, training_options
 ):
-    pairs, challenges, users = _world(0)
+    pairs, tables = _world(0)
     shuffled = _shuffle_within_challenges(pairs)
-    ap, auc, prevalence = _judge(
-        shuffled, challenges, users, model_options, training_options
-    )
+    ap, auc, prevalence = _judge(shuffled, tables, model_options, training_options)
     # Judged on 240 pairs, chance has a standard error of about .04 in AUC.
     assert auc == pytest.approx(0.5, abs=0.12)
     assert ap == pytest.approx(prevalence, abs=0.12)
@@ -252,10 +246,10 @@ def plain():
 
 @pytest.mark.parametrize("class_weight", ["balanced", "none"])
 def test_class_weights_are_those_of_the_training_pairs(plain, class_weight):
-    pairs, challenges, users = _world(0)
+    pairs, tables = _world(0)
     # Two negatives a positive, unlike the three of the whole.
     train = sample_negatives(pairs, _parts(pairs)[0], "2:1", seed=0)
-    examples = pair_examples(pairs, challenges, users, class_weight)
+    examples = pair_examples(pairs, tables)
     # With learning rate 0 and one batch, the loss is that of the restored model.
     options = TrainingOptions(
         epoch_steps=1,
@@ -277,10 +271,10 @@ def test_class_weights_are_those_of_the_training_pairs(plain, class_weight):
 
 @pytest.mark.parametrize("monitor", ["val_loss", "val_average_precision"])
 def test_restored_weights_are_the_best_by_the_monitor(plain, monitor):
-    pairs, challenges, users = _world(1)
+    pairs, tables = _world(1)
     shuffled = _shuffle_within_challenges(pairs)
     train, valid, _ = _parts(shuffled)
-    examples = pair_examples(shuffled, challenges, users)
+    examples = pair_examples(shuffled, tables)
     options = TrainingOptions(
         epoch_steps=1,
         decay="none",
@@ -288,6 +282,7 @@ def test_restored_weights_are_the_best_by_the_monitor(plain, monitor):
         epochs=8,
         patience=8,
         learning_rate=0.05,
+        class_weight="none",
         monitor=monitor,
     )
     fused = fit_deep_challenger(examples, train, valid, (), plain, options)

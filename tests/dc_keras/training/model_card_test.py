@@ -1,4 +1,6 @@
+import hashlib
 import json
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -7,9 +9,8 @@ from sklearn.metrics import average_precision_score
 
 from dc_keras.corpus.records import Video
 from dc_keras.corpus.store import Corpus, table_of
-from dc_keras.training.model_card import CARD_FILE, CorpusFacts, write_model_cards
+from dc_keras.training.model_card import CARD_FILE, write_model_cards
 
-_FACTS = CorpusFacts("c0ffee", {"videos": 1234, "users": 56}, {"web_item": 1234}, None)
 _SIDE = {"vision": {"name": "VGG16", "fingerprint": "v1"}, "text": None}
 
 
@@ -21,7 +22,6 @@ def _write_model(directory, grid, task, predictions, **config):
         "training": {"seed": 3, "epochs": 30},
         "protocol": {"negatives": "all"},
         "context": {"context": "all", "videos": True},
-        "study": {"name": "a|study"},
         "grid_sha256": grid.sha256,
         "sides": {"challenge": _SIDE},
         "versions": {"keras": "3.15.1"},
@@ -58,23 +58,42 @@ def posts():
     return pl.DataFrame({"video_id": names, "label": labels, "predicted": predicted})
 
 
+def _corpus(directory, *, is_synthetic=False):
+    table_of(Video, ()).write_parquet(directory / "videos.parquet")
+    info = {
+        "version": 1,
+        "counts": {"videos": 1234, "users": 56, "ties": 0},
+        "sources": {"web_item": 1234},
+        "media_root": None,
+        "is_synthetic": is_synthetic,
+    }
+    return Corpus(directory, info)
+
+
+@pytest.fixture
+def grid(grid):
+    return replace(grid, settings={**grid.settings, "name": "a|study"})
+
+
 @pytest.fixture
 def write(tmp_path, grid):
     def write(task, predictions, **config):
         _write_model(tmp_path / "model", grid, task, predictions, **config)
-        [card] = write_model_cards(tmp_path / "model", _FACTS, grid)
+        [card] = write_model_cards(tmp_path / "model", _corpus(tmp_path), grid)
         return card.read_text("utf-8")
 
     return write
 
 
-def test_card_has_data_and_training(write, grid, pairs):
+def test_card_has_data_and_training(write, grid, pairs, tmp_path):
     text = write("participation", pairs)
+    posts = (tmp_path / "videos.parquet").read_bytes()
+    digest = hashlib.sha256(posts).hexdigest()
     assert text.startswith("# Model card: deepChallenger\n")
     assert "See section IV-C, eqs. (1) and (2) of the paper" in text
     num_pairs, joined = int(grid.observed.sum()), int(grid.labels.sum())
     for row in (
-        "| corpus (sha256 of its posts) | c0ffee |",
+        f"| corpus (sha256 of its posts) | {digest} |",
         "| posts, authors | 1,234, 56 |",
         "| synthetic | unknown |",
         r"| study | a\|study |",
@@ -163,25 +182,16 @@ def test_proxies_have_their_own_cards(tmp_path, grid, pairs, posts):
     _write_model(model, grid, "participation", pairs)
     for kind in ("challenge", "user"):
         _write_model(model / f"{kind}_proxy", grid, kind, posts)
-    cards = write_model_cards(model, _FACTS, grid)
+    cards = write_model_cards(model, _corpus(tmp_path), grid)
     places = (model, model / "challenge_proxy", model / "user_proxy")
     assert cards == [place / CARD_FILE for place in places]
     before = [card.read_bytes() for card in cards]
-    write_model_cards(model, _FACTS, grid)
+    write_model_cards(model, _corpus(tmp_path), grid)
     assert [card.read_bytes() for card in cards] == before
 
 
-@pytest.mark.parametrize("is_synthetic", [True, False])
-def test_the_card_knows_from_the_corpus_whether_it_is_simulated(tmp_path, is_synthetic):
-    table_of(Video, ()).write_parquet(tmp_path / "videos.parquet")
-    info = {
-        "version": 1,
-        "counts": {"videos": 0, "users": 0, "ties": 0},
-        "sources": {"web_item": 0},
-        "media_root": None,
-        "is_synthetic": is_synthetic,
-    }
-    facts = CorpusFacts.of(Corpus(tmp_path, info))
-    assert facts.is_synthetic is is_synthetic
-    assert facts.counts == {"videos": 0, "users": 0}
-    assert len(facts.sha256) == 64
+def test_the_card_knows_from_the_corpus_that_it_is_simulated(tmp_path, grid, pairs):
+    _write_model(tmp_path / "model", grid, "participation", pairs)
+    corpus = _corpus(tmp_path, is_synthetic=True)
+    [card] = write_model_cards(tmp_path / "model", corpus, grid)
+    assert "| synthetic | yes: a simulated world |" in card.read_text("utf-8")

@@ -17,7 +17,9 @@ from tensorboard.plugins.pr_curve import metadata as pr_metadata
 from tensorboard.plugins.projector import ProjectorConfig
 from werkzeug.serving import ThreadedWSGIServer
 
-from dc_keras.options import ModelOptions, ProtocolOptions
+from dc_keras.options import ContextOptions, ModelOptions, ProtocolOptions
+from dc_keras.training.fold import FoldData
+from dc_keras.training.recipe import Recipe
 from dc_keras.training.summaries import log_config, log_pr_curve, log_projector
 from dc_keras.training.train_model import train_participation
 from dc_keras.training.training_job import TrainingRun
@@ -39,8 +41,7 @@ def test_tensorboard_shows_the_configuration_as_text(tmp_path):
 def test_tensorboard_shows_the_precision_recall_curve(tmp_path):
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 2, 60)
-    # Scores on the thresholds themselves show which side of one counts as yes.
-    scores = np.round(np.clip(0.3 * labels + rng.random(60) * 0.7, 0, 1), 2)
+    scores = 0.3 * labels + 0.7 * rng.random(60)
     log_pr_curve(tmp_path, labels, scores)
     events = EventAccumulator(str(tmp_path))
     events.Reload()
@@ -86,14 +87,12 @@ def two_runs(grid, table, facts, training_options, tmp_path_factory):
     frames = np.arange(2 * 8 * 8 * 3, dtype=np.uint8).reshape(2, 8, 8, 3)
     shape = ModelOptions(frame_pooling="mean", interaction="none", hidden_dim=8)
     for name, rate in (("fast", 0.05), ("slow", 0.001)):
+        training = replace(training_options, epochs=2, learning_rate=rate)
         run = TrainingRun(
-            grid=grid,
-            table=table,
-            model=shape,
-            training=replace(training_options, epochs=2, learning_rate=rate),
-            protocol=ProtocolOptions(negatives="1:1"),
-            directory=directory / name,
-            facts=facts,
+            FoldData.without_test(grid, table, facts, 0.2, training.seed),
+            Recipe.of(shape, training, ContextOptions()),
+            ProtocolOptions(negatives="1:1"),
+            directory / name,
             sample_frames={"dance/user00-0": frames},
         )
         train_participation(run)
@@ -157,7 +156,7 @@ def test_the_server_shows_the_curves(ask, two_runs, part):
 
 
 def test_the_server_shows_the_precision_recall_curve(ask, two_runs):
-    tag = "participation/pr_curve"
+    tag = "participation/pr_curves"
     curves = ask("plugin/pr_curves/pr_curves", run="fast/tensorboard", tag=tag)
     [curve] = curves["fast/tensorboard"]
     predictions = pl.read_parquet(two_runs / "fast" / "predictions.parquet")

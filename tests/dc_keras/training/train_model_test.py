@@ -2,7 +2,6 @@ import csv
 import shutil
 from dataclasses import dataclass, replace
 
-import keras
 import numpy as np
 import polars as pl
 import pytest
@@ -13,14 +12,15 @@ from tensorboard.plugins.projector import ProjectorConfig
 from dc_keras.corpus.pseudonyms import post_code
 from dc_keras.errors import DataError
 from dc_keras.options import ContextOptions, ModelOptions, ProtocolOptions
-from dc_keras.training import saved_participation
+from dc_keras.training.fold import FoldData
 from dc_keras.training.fusion_training import challenge_sets, user_sets
 from dc_keras.training.model_directory import load_model
 from dc_keras.training.proxy_training import Variant, embed_videos
+from dc_keras.training.recipe import Recipe
 from dc_keras.training.saved_participation import (
     CHALLENGES_FILE,
     CONTEXT_FILE,
-    read_participation,
+    load_participation,
 )
 from dc_keras.training.train_model import train_participation, train_proxy
 from dc_keras.training.training_job import TrainingRun
@@ -63,15 +63,13 @@ def trained(grid, table, facts, training_options, tmp_path_factory):
         name: replace(vision, sampling={"num_frames": 3, "repeat": "nearest"})
         for name, vision in table.vision.items()
     }
+    table = replace(table, vision=sampled)
+    training = replace(training_options, epochs=5, learning_rate=0.05)
     run = TrainingRun(
-        grid=grid,
-        table=replace(table, vision=sampled),
-        model=_MODEL,
-        training=replace(training_options, epochs=5, learning_rate=0.05),
-        protocol=ProtocolOptions(negatives="1:1"),
-        directory=tmp_path_factory.mktemp("trained") / "model",
-        facts=facts,
-        key_fingerprint="0123456789abcdef",
+        FoldData.without_test(grid, table, facts, 0.2, 0, "0123456789abcdef"),
+        Recipe.of(_MODEL, training, ContextOptions()),
+        ProtocolOptions(negatives="1:1"),
+        tmp_path_factory.mktemp("trained") / "model",
     )
     model = train_participation(run).model.fusion
     predictions = pl.read_parquet(run.directory / "predictions.parquet")
@@ -109,13 +107,13 @@ def test_participation_training_writes_its_files(trained):
 def test_configuration_has_all_options(trained):
     run, (_, config) = trained.run, load_model(trained.run.directory)
     assert config["task"] == "participation"
-    assert config["model"] == run.model.to_dict()
-    assert config["training"] == run.training.to_dict()
+    assert config["model"] == run.recipe.model.to_dict()
+    assert config["training"] == run.recipe.training.to_dict()
     assert config["protocol"] == run.protocol.to_dict()
-    assert config["study"] == run.grid.settings
-    assert config["grid_sha256"] == run.grid.sha256
-    assert config["facts_sha256"] == run.facts.sha256
-    assert config["challenges"] == list(run.grid.challenges)
+    assert config["study"] == run.data.grid.settings
+    assert config["grid_sha256"] == run.data.grid.sha256
+    assert config["facts_sha256"] == run.data.facts.sha256
+    assert config["challenges"] == list(run.data.grid.challenges)
     for side, vision in (("challenge", "VGG16"), ("user", "ResNet50")):
         assert config["sides"][side] == {
             "vision": {"name": vision, "fingerprint": f"{vision}'s"},
@@ -127,12 +125,12 @@ def test_configuration_has_all_options(trained):
 def test_history_has_one_row_per_epoch(trained):
     with (trained.run.directory / "history.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == trained.run.training.epochs
+    assert len(rows) == trained.run.recipe.training.epochs
     assert all(np.isfinite(float(row["val_loss"])) for row in rows)
 
 
 def test_validation_is_a_fifth_of_the_users_with_all_their_pairs(trained):
-    grid, users = trained.run.grid, trained.hidden
+    grid, users = trained.run.data.grid, trained.hidden
     # GroupShuffleSplit rounds up: ⌈0.2 · 36⌉.
     assert len(users) == 8
     expected = {
@@ -153,36 +151,32 @@ def test_new_users_are_ranked_better_than_chance(trained):
 
 
 def test_a_fusion_that_is_saved_gives_the_saved_predictions(trained, quick, tmp_path):
-    run = replace(
-        trained.run,
-        directory=tmp_path,
-        training=quick,
-        context=ContextOptions(context="none"),
-    )
+    recipe = Recipe.of(_MODEL, quick, ContextOptions(context="none"))
+    run = replace(trained.run, directory=tmp_path, recipe=recipe)
     train_participation(run)
     model, _ = load_model(tmp_path)
     embedded = {
         side: embed_videos(
-            load_model(tmp_path / f"{side}_proxy")[0], run.table, variant
+            load_model(tmp_path / f"{side}_proxy")[0], run.data.table, variant
         )
         for side, variant in _SIDES.items()
     }
-    users = user_sets(run.grid, run.table, embedded["user"], 4)
+    users, users_valid = user_sets(run.data.grid, run.data.table, embedded["user"], 4)
     with np.load(tmp_path / CHALLENGES_FILE) as challenges:
         values, valid = challenges["posts"], challenges["valid"]
-    expected = challenge_sets(
-        run.grid, run.table, embedded["challenge"], 16, trained.hidden
+    expected, expected_valid = challenge_sets(
+        run.data.grid, run.data.table, embedded["challenge"], trained.hidden
     )
-    np.testing.assert_array_equal(valid, expected.valid)
-    np.testing.assert_allclose(values, expected.values, atol=1e-5)
+    np.testing.assert_array_equal(valid, expected_valid)
+    np.testing.assert_allclose(values, expected, atol=1e-5)
     predictions = pl.read_parquet(tmp_path / "predictions.parquet")
-    u = [run.grid.users.index(user) for user in predictions["user_id"]]
-    c = [run.grid.challenges.index(name) for name in predictions["challenge"]]
+    u = [run.data.grid.users.index(user) for user in predictions["user_id"]]
+    c = [run.data.grid.challenges.index(name) for name in predictions["challenge"]]
     pairs = {
         "challenge": values[c],
         "challenge_valid": valid[c],
-        "user": users.values[u],
-        "user_valid": users.valid[u],
+        "user": users[u],
+        "user_valid": users_valid[u],
     }
     np.testing.assert_allclose(model(pairs), predictions["score"], atol=1e-5)
 
@@ -190,9 +184,11 @@ def test_a_fusion_that_is_saved_gives_the_saved_predictions(trained, quick, tmp_
 def test_a_model_that_is_saved_scores_as_the_one_that_was_fitted(
     trained, quick, tmp_path
 ):
-    run = replace(trained.run, directory=tmp_path, training=quick)
+    recipe = replace(trained.run.recipe, training=quick)
+    run = replace(trained.run, directory=tmp_path, recipe=recipe)
     fitted = train_participation(run)
-    model, config = read_participation(tmp_path)
+    loaded = load_participation(tmp_path)
+    model, config = loaded.model, loaded.config
     user, challenge = np.divmod(np.arange(12), 3)
     inputs = (fitted.users, fitted.challenges, user, challenge)
     np.testing.assert_array_equal(model.predict(*inputs), fitted.model.predict(*inputs))
@@ -202,9 +198,11 @@ def test_a_model_that_is_saved_scores_as_the_one_that_was_fitted(
 def test_a_training_that_reads_pairs_from_records_gives_the_model_of_memory(
     trained, tmp_path
 ):
-    streamed = replace(trained.run.training, shuffle_buffer=1000)
+    recipe = trained.run.recipe
+    streamed = replace(recipe.training, shuffle_buffer=1000)
+    recipe = replace(recipe, training=streamed)
     fitted = train_participation(
-        replace(trained.run, directory=tmp_path, training=streamed)
+        replace(trained.run, directory=tmp_path, recipe=recipe)
     )
     for found, expected in zip(
         _weights(fitted.model.fusion), _weights(trained.model), strict=True
@@ -216,22 +214,16 @@ def test_a_training_that_reads_pairs_from_records_gives_the_model_of_memory(
     )
 
 
-def test_a_fusion_of_an_older_version_is_refused(trained, monkeypatch):
-    older = keras.Sequential()
-    monkeypatch.setattr(saved_participation, "load_model", lambda _: (older, {}))
-    with pytest.raises(DataError, match=r"older version; train it again.*Sequential"):
-        read_participation(trained.run.directory)
-
-
 def test_model_of_context_only(trained, quick, tmp_path):
     options = ContextOptions(context="rates,text", videos=False)
-    run = replace(trained.run, directory=tmp_path, training=quick, context=options)
+    recipe = Recipe.of(_MODEL, quick, options)
+    run = replace(trained.run, directory=tmp_path, recipe=recipe)
     fitted = train_participation(run)
     assert {path.name for path in tmp_path.iterdir()} == {
         *("config.json", "predictions.parquet", "tensorboard"),
         *(CHALLENGES_FILE, CONTEXT_FILE, "SHA256SUMS"),
     }
-    model, _ = read_participation(tmp_path)
+    model = load_participation(tmp_path).model
     assert model.fusion is None
     assert {name.partition("/")[0] for name in model.context.chosen} == {
         "rates",
@@ -241,23 +233,24 @@ def test_model_of_context_only(trained, quick, tmp_path):
     np.testing.assert_array_equal(model.predict(*inputs), fitted.model.predict(*inputs))
 
 
-def test_model_without_inputs_is_refused(trained, tmp_path):
+def test_model_without_inputs_is_refused(quick):
     options = ContextOptions(context="none", videos=False)
     with pytest.raises(DataError, match="must use videos or context"):
-        train_participation(replace(trained.run, directory=tmp_path, context=options))
+        Recipe.of(_MODEL, quick, options)
 
 
 def test_the_codes_of_posts_are_in_the_order_of_their_embeddings(trained):
     run, directory = trained.run, trained.run.directory
     _, config = load_model(directory)
     proxy, _ = load_model(directory / "challenge_proxy")
-    embedded = embed_videos(proxy, run.table, _SIDES["challenge"])
+    embedded = embed_videos(proxy, run.data.table, _SIDES["challenge"])
     row_of = {
-        post_code(run.key_fingerprint, v): r for r, v in enumerate(run.table.video_ids)
+        post_code(run.data.key_fingerprint, v): r
+        for r, v in enumerate(run.data.table.video_ids)
     }
-    assert list(config["describing_posts"]) == sorted(run.grid.challenges)
+    assert list(config["describing_posts"]) == sorted(run.data.grid.challenges)
     with np.load(directory / CHALLENGES_FILE) as challenges:
-        for column, name in enumerate(run.grid.challenges):
+        for column, name in enumerate(run.data.grid.challenges):
             rows = [row_of[code] for code in config["describing_posts"][name]]
             values = challenges["posts"][column][challenges["valid"][column]]
             values = values[:, : embedded.shape[1]]
@@ -267,7 +260,9 @@ def test_the_codes_of_posts_are_in_the_order_of_their_embeddings(trained):
 
 def test_no_class_of_the_user_proxy_is_a_hidden_user(trained):
     _, config = load_model(trained.run.directory / "user_proxy")
-    expected = [user for user in trained.run.grid.users if user not in trained.hidden]
+    expected = [
+        user for user in trained.run.data.grid.users if user not in trained.hidden
+    ]
     assert config["classes"] == expected
 
 
@@ -276,7 +271,7 @@ def test_a_proxys_predictions_are_of_videos_by_users_who_are_not_hidden(trained,
     run = trained.run
     path = run.directory / f"{kind}_proxy" / "predictions.parquet"
     found = pl.read_parquet(path)
-    users = {run.grid.video_users[video] for video in found["video_id"]}
+    users = {run.data.grid.video_users[video] for video in found["video_id"]}
     assert users
     assert not users & trained.hidden
     for video, label in found.select("video_id", "label").iter_rows():
@@ -287,19 +282,19 @@ def test_a_proxys_predictions_are_of_videos_by_users_who_are_not_hidden(trained,
 @pytest.mark.parametrize("kind", ["challenge", "user"])
 def test_videos_of_hidden_users_cannot_change_a_proxy(trained, kind, tmp_path):
     run, hidden = trained.run, trained.hidden
-    sets = {"challenge": run.grid.support, "user": run.grid.histories}[kind]
-    videos = [v for ids in sets for v in ids if run.grid.video_users[v] in hidden]
+    sets = {"challenge": run.data.grid.support, "user": run.data.grid.histories}[kind]
+    videos = [v for ids in sets for v in ids if run.data.grid.video_users[v] in hidden]
     assert videos
-    rows = run.table.rows(videos)
-    vision, captions = {}, run.table.captions.copy()
+    rows = run.data.table.rows(videos)
+    vision, captions = {}, run.data.table.captions.copy()
     captions[rows] = np.nan
-    for name, features in run.table.vision.items():
+    for name, features in run.data.table.vision.items():
         frames = features.frames.copy()
         frames[rows] = np.nan
         vision[name] = replace(features, frames=frames)
-    poisoned = replace(run.table, vision=vision, captions=captions)
-    other = replace(run, table=poisoned, directory=tmp_path)
-    model, _ = train_proxy(other, kind, sorted(hidden))
+    poisoned = replace(run.data.table, vision=vision, captions=captions)
+    data = replace(run.data, table=poisoned)
+    model = train_proxy(replace(run, data=data, directory=tmp_path), kind)
     expected, _ = load_model(run.directory / f"{kind}_proxy")
     _assert_same_weights(model, expected)
 
@@ -320,19 +315,16 @@ def test_a_stopped_training_keeps_the_proxies_that_were_finished(trained, tmp_pa
 
 
 def test_a_proxy_of_other_options_is_trained_anew(trained, quick, tmp_path):
-    run = replace(
-        trained.run,
-        model=ModelOptions(hidden_dim=5),
-        training=quick,
-        directory=tmp_path,
+    recipe = replace(
+        trained.run.recipe, model=ModelOptions(hidden_dim=5), training=quick
     )
+    run = replace(trained.run, recipe=recipe, directory=tmp_path)
     shutil.copytree(
         trained.run.directory / "challenge_proxy", tmp_path, dirs_exist_ok=True
     )
     with pytest.raises(DataError, match=r"--overwrite.*model.hidden_dim=5 instead"):
         train_proxy(run, "challenge")
-    model, variant = train_proxy(replace(run, overwrite=True), "challenge")
-    assert variant == _SIDES["challenge"]
+    model = train_proxy(replace(run, overwrite=True), "challenge")
     assert model.get_layer("video_embedding").output.shape == (None, 5)
     assert load_model(tmp_path)[1]["model"]["hidden_dim"] == 5
 
@@ -356,9 +348,9 @@ def test_the_projector_shows_representations_and_videos(trained, place, names):
     for item in embeddings:
         vectors = np.loadtxt(logs / item.tensor_path, delimiter="\t", ndmin=2)
         labels = (logs / item.metadata_path).read_text("utf-8").splitlines()
-        assert vectors.shape == (len(labels), trained.run.model.hidden_dim)
+        assert vectors.shape == (len(labels), trained.run.recipe.model.hidden_dim)
         if names[item.tensor_name] is not None:
-            expected = getattr(trained.run.grid, names[item.tensor_name])
+            expected = getattr(trained.run.data.grid, names[item.tensor_name])
             assert labels == list(expected)
 
 
@@ -371,7 +363,10 @@ def test_one_modality_is_enough(
     table = {"text": text_table, "vision": vision_table}[kept]
     training = replace(quick, validation_fraction=fraction)
     run = TrainingRun(
-        grid, table, _MODEL, training, ProtocolOptions(), tmp_path, facts=facts
+        FoldData.without_test(grid, table, facts, fraction, training.seed),
+        Recipe.of(_MODEL, training, ContextOptions()),
+        ProtocolOptions(),
+        tmp_path,
     )
     train_participation(run)
     _, config = load_model(tmp_path)

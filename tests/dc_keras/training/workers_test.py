@@ -9,7 +9,7 @@ import pytest
 from trained_apart import fit_apart, start, wait_for
 
 from dc_keras.errors import DataError
-from dc_keras.training.workers import Worker, writable_directory
+from dc_keras.training.strategies import is_chief, writable_directory
 
 _CLUSTER = {"worker": ["one:1", "two:2"]}
 
@@ -22,20 +22,15 @@ def _set(monkeypatch, cluster, kind, index):
 @pytest.mark.parametrize(
     ("cluster", "kind", "index", "expected"),
     [
-        (_CLUSTER, "worker", 0, Worker("worker", 0, is_chief=True)),
-        (_CLUSTER, "worker", 1, Worker("worker", 1, is_chief=False)),
-        (_CLUSTER | {"chief": ["c:0"]}, "chief", 0, Worker("chief", 0, is_chief=True)),
-        (
-            _CLUSTER | {"chief": ["c:0"]},
-            "worker",
-            0,
-            Worker("worker", 0, is_chief=False),
-        ),
+        (_CLUSTER, "worker", 0, True),
+        (_CLUSTER, "worker", 1, False),
+        (_CLUSTER | {"chief": ["c:0"]}, "chief", 0, True),
+        (_CLUSTER | {"chief": ["c:0"]}, "worker", 0, False),
     ],
 )
 def test_chief_is_read_from_tf_config(monkeypatch, cluster, kind, index, expected):
     _set(monkeypatch, cluster, kind, index)
-    assert Worker.from_environment() == expected
+    assert is_chief() is expected
 
 
 @pytest.mark.parametrize(
@@ -57,14 +52,14 @@ def test_chief_is_read_from_tf_config(monkeypatch, cluster, kind, index, expecte
 def test_a_bad_tf_config_is_refused_in_one_line(monkeypatch, text):
     monkeypatch.setenv("TF_CONFIG", text)
     with pytest.raises(DataError, match=r"`TF_CONFIG` must be JSON .* Received: ") as e:
-        Worker.from_environment()
+        is_chief()
     assert "\n" not in str(e.value)
 
 
 def test_a_missing_tf_config_is_refused(monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     with pytest.raises(DataError, match=r"Received: TF_CONFIG=nothing\."):
-        Worker.from_environment()
+        is_chief()
 
 
 @pytest.mark.parametrize("strategy", ["default", "mirrored", "tpu"])

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from dc_keras.errors import DataError
-from dc_keras.serving import bounded_http
+from dc_keras.serving import rest_client
 from dc_keras.serving.client import NoAnswerError, shorten
 from dc_keras.serving.connect import connect
 
@@ -205,7 +205,7 @@ def test_invalid_tensors_are_refused(serve, outputs, signature):
     [b"Content-Length: 99999999999999\r\n", b"", b"Transfer-Encoding: chunked\r\n"],
 )
 def test_an_endless_response_is_refused(serve, head, monkeypatch):
-    monkeypatch.setattr(bounded_http, "LARGEST_ANSWER", 10**6)
+    monkeypatch.setattr(rest_client, "LARGEST_ANSWER", 10**6)
     piece = b" " * 2**16
     body = b"%x\r\n%b\r\n" % (len(piece), piece) if b"chunked" in head else piece
 
