@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -35,12 +35,8 @@ from dc_keras.training.recipe import Recipe
 class FoldRun:
     """Fits and evaluates the models of one fold, using its training pairs only.
 
-    Args:
-        experiment: data and options.
-        fold: the training, validation and test pairs.
-        seed: number of the repetition, from 0.
-        name: name of the fold, for progress messages.
-        progress: called with a progress message before each fit.
+    `seed` is the number of the repetition, from 0. `progress` is called with a message,
+    which contains `name`, before each fit.
     """
 
     def __init__(
@@ -51,7 +47,6 @@ class FoldRun:
         name: str,
         progress: Callable[[str], None],
     ) -> None:
-        self._name = name
         self._x = experiment
         self._pairs = grid_pairs(experiment.grid)
         self._fold = fold
@@ -64,12 +59,8 @@ class FoldRun:
             experiment.recipes(),
             experiment.protocol,
             experiment.training,
-            self._report_fit,
+            lambda model: progress(f"{name}: {model}"),
         )
-        self._progress = progress
-
-    def _report_fit(self, model: str) -> None:
-        self._progress(f"{self._name}: {model}")
 
     def proxy_predictions(self) -> pl.DataFrame:
         """Returns the rows of Table I: all proxy variants on held-out videos."""
@@ -84,7 +75,10 @@ class FoldRun:
         """Returns the rows of Table II: scores of validation and test pairs."""
         scores: dict[str, np.ndarray] = {}
         if self._x.includes("simple"):
-            scores |= self._simple_scores()
+            data = self._fitting.data
+            scores |= simple_scores(
+                SimpleData(self._pairs, self._fold, data.features, data.seed)
+            )
         if self._x.truth is not None:
             scores[BAYES] = self._x.truth[self._pairs.user, self._pairs.challenge]
         for recipe in self._x.recipes():
@@ -107,12 +101,6 @@ class FoldRun:
                 "label": task.labels[test],
                 "predicted": classes.astype(np.int32),
             }
-        )
-
-    def _simple_scores(self) -> Mapping[str, np.ndarray]:
-        data = self._fitting.data
-        return simple_scores(
-            SimpleData(self._pairs, self._fold, data.features, data.seed)
         )
 
     def fit(self, recipe: Recipe) -> FittedRecipe:

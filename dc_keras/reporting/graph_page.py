@@ -64,7 +64,11 @@ def graph_figure(
                 x=places[rows, 0].tolist(),
                 y=places[rows, 1].tolist(),
                 mode="markers",
-                name=_group_name(survey.names, group),
+                name=(
+                    html_label(survey.names[group])
+                    if group < len(PALETTE)
+                    else "smaller communities"
+                ),
                 showlegend=known is None,
                 text=[
                     f"{html_label(users[row])}<br>{html_label(name)}"
@@ -152,10 +156,6 @@ def _set_layout(figure: go.Figure) -> go.Figure:
         hovermode="closest",
         dragmode="zoom",
     )
-
-
-def _group_name(names: Sequence[str], group: int) -> str:
-    return html_label(names[group]) if group < len(PALETTE) else "smaller communities"
 
 
 def render_graph_page(
