@@ -16,8 +16,8 @@ px are sampled of each clip as JPEG:
 For comparison, complete decodes without output: ffmpeg and PyAV with one thread, and
 OpenCV's `grab()`. Prints CPU seconds (user and system, including children, without
 imports) as medians of interleaved runs in separate processes, and our share of each;
-then the speed-up of two processes, and the peak memory of a ten-minute clip and of
-clips with very many small frames. Rows of ffmpeg are omitted if it is not installed.
+then the speed-up of two processes, and the peak memory of a ten-minute clip. Rows of
+ffmpeg are omitted if it is not installed.
 """
 
 from __future__ import annotations
@@ -52,8 +52,6 @@ _NOISE = 3.0  # standard deviation, of 255
 _SMOOTHNESS = 1.25  # with that noise about 1.4 Mbit a second
 _NUM_FRAMES, _SIZE = 50, 224
 _NUM_COPIES = 8
-# Even the smaller number is too large for the packets to be kept in memory.
-_FEW, _MANY = 40_000, {"libx264": 200_000, "rawvideo": 2_000_000}
 _JPEG_START = b"\xff\xd8"
 
 
@@ -128,24 +126,6 @@ def repeat_clip(source: Path, target: Path, times: int) -> None:
                         packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
                         packet.stream = copy
                         out.mux(packet)
-
-
-def write_many_frames(path: Path, num_frames: int, codec: str) -> Path:
-    """Writes equal frames of few pixels, 25 per second."""
-    side = 16 if codec == "libx264" else 4  # raw then 24 bytes a frame
-    with av.open(str(path), "w") as media:
-        options = {"preset": "ultrafast", "bf": "2"} if codec == "libx264" else {}
-        stream = media.add_stream(codec, rate=25, options=options)
-        stream.width, stream.height, stream.pix_fmt = side, side, "yuv420p"
-        pixels = np.zeros((side, side, 3), np.uint8)
-        frame = av.VideoFrame.from_ndarray(pixels, "bgr24")
-        frame = frame.reformat(format=stream.pix_fmt)
-        frame.time_base = Fraction(1, 25)
-        for number in range(num_frames):
-            frame.pts = number
-            media.mux(stream.encode(frame))
-        media.mux(stream.encode(None))
-    return path
 
 
 def _ours(clip: str) -> int:
@@ -302,17 +282,6 @@ def main() -> None:
         for name, clip in (("15 s", clips[15]), ("600 s", long)):
             cost, _, peak = _measure("ours", clip)
             print(f"peak memory of a clip of {name}: {peak:.0f} MiB ({cost:.2f} CPU s)")
-        for codec, many in _MANY.items():
-            for num_frames in (_FEW, many):
-                clip = Path(directory) / f"{codec}-{num_frames}.mkv"
-                cost, _, peak = _measure(
-                    "ours", write_many_frames(clip, num_frames, codec)
-                )
-                mbytes = clip.stat().st_size * 1e-6
-                print(
-                    f"peak memory of {num_frames:,} frames, {codec}, {mbytes:.0f} MB: "
-                    f"{peak:.0f} MiB ({cost:.2f} CPU s)"
-                )
 
 
 def _ffmpeg_version() -> str:

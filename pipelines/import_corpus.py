@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     from dc_keras.corpus.importing.importer import ImportSummary
     from dc_keras.corpus.importing.unit_content import FileReport, SourceCounts
-    from dc_keras.study.dataset_card import UnknownWords
 
 _MOST_FILES = 50
 _MOST_REASONS = 5
@@ -158,7 +157,7 @@ def main() -> int:
     return 0
 
 
-def _unknown_words(corpus_dir: Path, handle: str) -> UnknownWords:
+def _unknown_words(corpus_dir: Path, handle: str) -> tuple[str, float]:
     """Measures the share of the captions' words that are unknown to a BERT."""
     from dc_keras.corpus.store import Corpus
     from dc_keras.encoders.text import (
@@ -166,11 +165,10 @@ def _unknown_words(corpus_dir: Path, handle: str) -> UnknownWords:
         build_text_encoder,
         unknown_token_share,
     )
-    from dc_keras.study.dataset_card import UnknownWords
 
     encoder = build_text_encoder(TextSpec(handle))
     captions = Corpus.open(corpus_dir).videos["caption"].to_list()
-    return UnknownWords(handle, unknown_token_share(encoder, captions))
+    return handle, unknown_token_share(encoder, captions)
 
 
 def _report(summary: ImportSummary) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -32,12 +32,8 @@ from dc_keras.training.trained_participation import TrainedParticipation
 class FoldRun:
     """Fits and evaluates the models of one fold, using its training pairs only.
 
-    Args:
-        experiment: data and options.
-        fold: the training, validation and test pairs.
-        seed: number of the repetition, from 0.
-        name: name of the fold, for progress messages.
-        progress: called with a progress message before each fit.
+    `seed` is the number of the repetition, from 0. `progress` is called with a message,
+    which contains `name`, before each fit.
     """
 
     def __init__(
@@ -48,7 +44,6 @@ class FoldRun:
         name: str,
         progress: Callable[[str], None],
     ) -> None:
-        self._name = name
         self._x = experiment
         self._fold = fold
         seed = (experiment.training.seed + seed) * 1000 + fold.index
@@ -59,12 +54,8 @@ class FoldRun:
             experiment.recipes(),
             experiment.protocol,
             experiment.training,
-            self._report_fit,
+            lambda model: progress(f"{name}: {model}"),
         )
-        self._progress = progress
-
-    def _report_fit(self, model: str) -> None:
-        self._progress(f"{self._name}: {model}")
 
     def proxy_predictions(self) -> pl.DataFrame:
         """Returns the rows of Table I: all proxy variants on held-out videos."""
@@ -79,7 +70,10 @@ class FoldRun:
         """Returns the rows of Table II: scores of validation and test pairs."""
         scores: dict[str, np.ndarray] = {}
         if self._x.includes("simple"):
-            scores |= self._simple_scores()
+            data = self._fitting.data
+            scores |= simple_scores(
+                SimpleData(self._pairs, self._fold, data.features, data.seed)
+            )
         if self._x.truth is not None:
             scores[BAYES] = self._x.truth[self._pairs.user, self._pairs.challenge]
         for recipe in self._x.recipes():
@@ -105,6 +99,7 @@ class FoldRun:
             }
         )
 
+<<<<<<< HEAD
     def _simple_scores(self) -> Mapping[str, np.ndarray]:
         data = self._fitting.data
         return simple_scores(
@@ -112,6 +107,9 @@ class FoldRun:
         )
 
     def fit(self, recipe: Recipe) -> TrainedParticipation:
+=======
+    def fit(self, recipe: Recipe) -> FittedRecipe:
+>>>>>>> less4
         """Fits a recipe on the training pairs of the fold."""
         return self._fitting.fit(recipe)
 

@@ -107,11 +107,11 @@ def run_manifests(
     config = experiment.config()
     done = open_resumable(directory, config, "evaluate", texts=texts)
     jobs = []
-    for job in _jobs(manifests):
-        if f"predictions/{job[1]}.parquet" in done:
-            progress(f"{job[1]}: already done")
+    for number, name in _jobs(manifests):
+        if f"predictions/{name}.parquet" in done:
+            progress(f"{name}: already done")
         else:
-            jobs.append(job)
+            jobs.append((number, name))
     work = _Work(experiment, manifests, directory, progress)
     start = time.monotonic()
     runs = run_units(work.run, jobs, "fold", workers=workers, cluster=cluster)

@@ -29,9 +29,15 @@ def load_truth(path: Path, grid: Grid, pseudonymizer: Pseudonymizer) -> np.ndarr
             grid.
     """
     with reading(path, "the truth.json of a simulated world"):
-        known_users, known_challenges, table = _read(path)
-        rows = {pseudonymizer.user(user): row for row, user in enumerate(known_users)}
-        columns = {name: column for column, name in enumerate(known_challenges)}
+        truth = json.loads(path.read_text(encoding="utf-8"))
+        rows = {pseudonymizer.user(u): row for row, u in enumerate(truth["users"])}
+        columns = {name: column for column, name in enumerate(truth["challenges"])}
+        table = np.array(truth["probabilities"], np.float64)
+    if table.shape != (len(rows), len(columns)):
+        raise DataError(
+            f"{path} must have a probability for each of {len(rows)} users and "
+            f"{len(columns)} challenges. Received: shape={table.shape}"
+        )
     missing = [user for user in grid.users if user not in rows]
     missing += [name for name in grid.challenges if name not in columns]
     if missing:
@@ -42,15 +48,3 @@ def load_truth(path: Path, grid: Grid, pseudonymizer: Pseudonymizer) -> np.ndarr
         )
     users = [rows[user] for user in grid.users]
     return table[np.ix_(users, [columns[name] for name in grid.challenges])]
-
-
-def _read(path: Path) -> tuple[list[str], list[str], np.ndarray]:
-    truth = json.loads(path.read_text(encoding="utf-8"))
-    users, challenges = list(truth["users"]), list(truth["challenges"])
-    table = np.array(truth["probabilities"], np.float64)
-    if table.shape != (len(users), len(challenges)):
-        raise DataError(
-            f"{path} must have a probability for each of {len(users)} users and "
-            f"{len(challenges)} challenges. Received: shape={table.shape}"
-        )
-    return users, challenges, table

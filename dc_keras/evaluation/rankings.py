@@ -164,11 +164,7 @@ def rank_lists(
 
 
 def rank_challenges(lists: RankedLists) -> dict[str, np.ndarray]:
-    """Returns the metrics of the ranking of challenges for each user.
-
-    Returns:
-        `NDCG@k` and `recall@k` for k of `USER_CUTOFFS`, and `MRR`; each (num_lists,).
-    """
+    """Returns the metrics of the ranking of challenges for each user, (num_lists,)."""
     return {
         **{f"NDCG@{k}": lists.ndcg(k) for k in USER_CUTOFFS},
         **{f"recall@{k}": lists.recall(k) for k in USER_CUTOFFS},
@@ -177,12 +173,7 @@ def rank_challenges(lists: RankedLists) -> dict[str, np.ndarray]:
 
 
 def rank_users(lists: RankedLists) -> dict[str, np.ndarray]:
-    """Returns the metrics of the ranking of users for each challenge.
-
-    Returns:
-        `precision@k`, `recall@k` and `NDCG@k` for k of `CHALLENGE_CUTOFFS`, and
-        `lift@1%`, … for `LIFT_SHARES`; each (num_lists,).
-    """
+    """Returns the metrics of the ranking of users for each challenge, (num_lists,)."""
     return {
         **{f"precision@{k}": lists.precision(k) for k in CHALLENGE_CUTOFFS},
         **{f"recall@{k}": lists.recall(k) for k in CHALLENGE_CUTOFFS},

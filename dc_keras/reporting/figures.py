@@ -5,12 +5,12 @@ The page sets the colours of text, grid and background for the light and dark mo
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
+import polars as pl
 from sklearn.metrics import precision_recall_curve
 
 from dc_keras.evaluation.metric_tables import challenge_results
@@ -31,21 +31,6 @@ _LABEL_WIDTH = 30
 _CURVE_PX = 340
 _BAR_PX, _MARGIN_PX = 26, 80
 _ROW_PX, _AXIS_PX = 18, 90
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A user in the ranking of a challenge.
-
-    Attributes:
-        user_id: pseudonym of the user.
-        score: score of the model, mean over the folds that test the pair.
-        joined: whether the user joined.
-    """
-
-    user_id: str
-    score: float
-    joined: bool
 
 
 def mean_precision(predictions: SplitPredictions, model: str) -> np.ndarray:
@@ -93,32 +78,27 @@ def pooled_reliability(predictions: SplitPredictions, model: str) -> Reliability
 
 def seeding_lists(
     predictions: SplitPredictions, model: str, length: int
-) -> dict[str, list[Candidate]]:
-    """Returns the best-scored users of each challenge.
+) -> dict[str, list[dict[str, Any]]]:
+    """Returns the best-scored users of each challenge; only test pairs are ranked.
 
     Args:
-        predictions: predictions of one split; only test pairs are ranked.
+        predictions: predictions of one split.
         model: name of the model.
         length: maximum number of users per challenge.
 
     Returns:
-        Candidates by name of the challenge, sorted by score, then by pseudonym.
+        By name of the challenge, `user_id`, `score` (mean over the folds that test the
+        pair) and whether the user `joined`; sorted by score, then by pseudonym.
     """
-    scores, labels = defaultdict(list), {}
-    for fold in predictions.folds:
-        rows = fold.filter(model=model, part="test")
-        for user, challenge, label, score in rows.select(
-            "user_id", "challenge", "label", "score"
-        ).iter_rows():
-            scores[challenge, user].append(score)
-            labels[challenge, user] = label == 1
-    lists = defaultdict(list)
-    for (challenge, user), values in scores.items():
-        candidate = Candidate(user, float(np.mean(values)), labels[challenge, user])
-        lists[challenge].append(candidate)
+    tests = [fold.filter(model=model, part="test") for fold in predictions.folds]
+    pairs = pl.concat(tests).group_by("challenge", "user_id")
+    users = pairs.agg(pl.col("score").mean(), joined=pl.col("label").first() == 1)
+    ordered = users.sort(
+        "challenge", "score", "user_id", descending=[False, True, False]
+    )
     return {
-        name: sorted(lists[name], key=lambda c: (-c.score, c.user_id))[:length]
-        for name in sorted(lists)
+        str(group["challenge"][0]): group.head(length).to_dicts()
+        for group in ordered.partition_by("challenge", maintain_order=True)
     }
 
 
@@ -301,7 +281,8 @@ def challenge_figure(result: SplitResult) -> go.Figure:
         model: {name: r.precision_over_prevalence for name, r in found.items()}
         for model, found in results.items()
     }
-    names = _ordered_names(ratios[shown[0]])
+    known = {name: r for name, r in ratios[shown[0]].items() if r is not None}
+    names = sorted(known, key=lambda name: (known[name], name))
     figure = go.Figure()
     # Plotly draws upwards, so the last bar is on top.
     for model in reversed(shown):
@@ -315,9 +296,3 @@ def challenge_figure(result: SplitResult) -> go.Figure:
     figure.add_vline(x=1, line=DOTTED)
     _with_names(figure, "times chance", names)
     return figure.update_layout(legend={"traceorder": "reversed"})
-
-
-def _ordered_names(ratios: Mapping[str, float | None]) -> Sequence[str]:
-    """Returns the challenges with a ratio, in ascending order of it."""
-    known = {name: ratio for name, ratio in ratios.items() if ratio is not None}
-    return sorted(known, key=lambda name: (known[name], name))

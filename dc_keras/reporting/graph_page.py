@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from dc_keras.evaluation.result_tables import Cell, Table
+from dc_keras.evaluation.result_tables import Cell, Table, cell_text
 from dc_keras.reporting.templating import GREY, Plot, html_label, render_template
 from dc_keras.social.graph import Layer
 from dc_keras.social.graph_view import PALETTE, community_colours
@@ -64,7 +64,11 @@ def graph_figure(
                 x=places[rows, 0].tolist(),
                 y=places[rows, 1].tolist(),
                 mode="markers",
-                name=_group_name(survey.names, group),
+                name=(
+                    html_label(survey.names[group])
+                    if group < len(PALETTE)
+                    else "smaller communities"
+                ),
                 showlegend=known is None,
                 text=[
                     f"{html_label(users[row])}<br>{html_label(name)}"
@@ -152,10 +156,6 @@ def _set_layout(figure: go.Figure) -> go.Figure:
         hovermode="closest",
         dragmode="zoom",
     )
-
-
-def _group_name(names: Sequence[str], group: int) -> str:
-    return html_label(names[group]) if group < len(PALETTE) else "smaller communities"
 
 
 def render_graph_page(
@@ -257,7 +257,7 @@ def _isolation_table(survey: Survey) -> Table:
             "−1: only internal ties, 1: only external ties. By chance: the expected "
             "index of random ties, which is lower for large communities.",
             "Assortativity of the communities: "
-            f"{_number(survey.isolation.assortativity)} (1: no ties between "
+            f"{cell_text(_known(survey.isolation.assortativity))} (1: no ties between "
             "communities, 0: chance).",
         ),
     )
@@ -305,7 +305,3 @@ def _user_table(survey: Survey) -> Table:
 
 def _known(value: float) -> float | None:
     return None if math.isnan(value) else value
-
-
-def _number(value: float) -> str:
-    return "unknown" if math.isnan(value) else f"{value:.3f}"

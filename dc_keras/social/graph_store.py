@@ -81,7 +81,7 @@ def read_graph(directory: Path) -> tuple[SocialGraph, dict[str, Any]]:
         layers = tuple(
             Layer(
                 layer["name"],
-                sparse.load_npz(directory / _LAYERS / f"{layer['name']}.npz"),
+                _read_weights(directory / _LAYERS / f"{layer['name']}.npz"),
                 layer["is_directed"],
             )
             for layer in info["layers"]
@@ -91,3 +91,9 @@ def read_graph(directory: Path) -> tuple[SocialGraph, dict[str, Any]]:
             spells = pl.read_parquet(directory / SPELLS_FILE)
         graph = SocialGraph(users, layers, spells)
     return graph, info
+
+
+def _read_weights(path: Path) -> sparse.csr_array:
+    # NumPy leaves a damaged file open that it opened itself.
+    with path.open("rb") as file:
+        return sparse.load_npz(file)

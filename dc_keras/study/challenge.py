@@ -72,11 +72,7 @@ class Challenge:
 def reject_unknown(
     where: str, table: Mapping[str, Any], known: tuple[str, ...]
 ) -> None:
-    """Raises an error if a table has unknown keys.
-
-    Raises:
-        DataError: if the table has any other key.
-    """
+    """Raises a DataError if a table has unknown keys."""
     unknown = sorted(table.keys() - set(known))
     if unknown:
         raise DataError(

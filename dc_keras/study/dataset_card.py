@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -94,24 +93,11 @@ identify a person. Captions are stored as written. This is personal data, in the
 European Union and elsewhere."""
 
 
-@dataclass(frozen=True, slots=True)
-class UnknownWords:
-    """The share of unknown tokens in the captions.
-
-    Attributes:
-        encoder: name of the BERT encoder.
-        share: share of the WordPieces of all captions that are [UNK], 0 to 1.
-    """
-
-    encoder: str
-    share: float
-
-
 def describe(
     directory: Path,
     *,
     study: Study | None = None,
-    unknown_words: UnknownWords | None = None,
+    unknown_words: tuple[str, float] | None = None,
     files: Sequence[FileReport] = (),
 ) -> str:
     """Returns the card of a corpus as Markdown.
@@ -122,8 +108,8 @@ def describe(
         directory: the corpus directory.
         study: the study whose challenges are counted; None counts the most frequent
             hashtags.
-        unknown_words: the measured share of unknown tokens; None prints how to measure
-            it.
+        unknown_words: name of a BERT encoder, and the share of the WordPieces of all
+            captions that are [UNK] to it, 0 to 1; None prints how to measure it.
         files: reports on the files of the last import.
 
     Raises:
@@ -232,13 +218,11 @@ def _challenges(videos: pl.LazyFrame, study: Study | None) -> str:
     )
 
 
-def _captions(unknown: UnknownWords | None) -> str:
+def _captions(unknown: tuple[str, float] | None) -> str:
     if unknown is None:
         return "The share of unknown tokens was not measured: import with --text."
-    return (
-        f"{_percent(unknown.share)} of the WordPieces are unknown ([UNK]) to "
-        f"`{unknown.encoder}`."
-    )
+    encoder, share = unknown
+    return f"{_percent(share)} of the WordPieces are unknown ([UNK]) to `{encoder}`."
 
 
 def _notes(notes: Mapping[str, Mapping[str, int]]) -> str:

@@ -37,9 +37,6 @@ def resolve_study(
             paper does; a positive pair's own post then describes its challenge.
         **overrides: settings of the study to replace.
 
-    Returns:
-        The grid: panel, labels, and the posts of each side.
-
     Raises:
         DataError: if a setting is invalid, no post matches any challenge, or the panel
             is empty.
@@ -51,9 +48,6 @@ def resolve_study(
 
 def resolve_grid(study: Study, videos: pl.DataFrame, support: str) -> Grid:
     """Resolves a study on a table of posts.
-
-    Returns:
-        The grid.
 
     Raises:
         DataError: if the panel is empty.

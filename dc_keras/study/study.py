@@ -215,11 +215,7 @@ def _require_int(name: str, value: object, low: int, high: int | None) -> None:
 
 
 def require_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
-    """Raises an error if a value is not one of the choices.
-
-    Raises:
-        DataError: if `value` is not in `choices`.
-    """
+    """Raises a DataError if a value is not one of the choices."""
     if value not in choices:
         raise DataError(
             f"`{name}` must be one of {', '.join(choices)}. Received: {name}={value!r}"

@@ -126,7 +126,8 @@ class FoldFitting:
                 for side, variant in side_variants(self.data.table).items()
             }
             videos = self._fusion(recipe, proxies)
-        self._progress(recipe.name)
+        if recipe.baseline is None:
+            self._progress(recipe.name)
         return self._combine(recipe, videos, proxies)
 
     def _combine(

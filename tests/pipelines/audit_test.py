@@ -76,7 +76,7 @@ def test_a_sound_run_has_nothing_to_find(
     report = json.loads((tmp_path / "reports" / "audit.json").read_text("utf-8"))
     assert report["is_sound"] is True
     # Of cold_user, of random_pair, and of the grid that both divide.
-    assert len(report["checks"]) == 5 + 2 + 9
+    assert len(report["checks"]) == 4 + 1 + 9
 
 
 def test_a_planted_leak_exits_with_one_and_is_reported(

@@ -2,6 +2,7 @@ import base64
 import subprocess
 import sys
 import zlib
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -10,11 +11,28 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.frames import write_many_frames
 from tfrecords.decoding import decode_frames, is_still
 from tfrecords.errors import MediaError
 
 _ROOT = Path(__file__).parents[2]
+
+
+def _write_many_frames(path, num_frames, codec):
+    """Writes equal frames of few pixels, 25 per second."""
+    side = 16 if codec == "libx264" else 4  # raw then 24 bytes a frame
+    with av.open(str(path), "w") as media:
+        options = {"preset": "ultrafast", "bf": "2"} if codec == "libx264" else {}
+        stream = media.add_stream(codec, rate=25, options=options)
+        stream.width, stream.height, stream.pix_fmt = side, side, "yuv420p"
+        pixels = np.zeros((side, side, 3), np.uint8)
+        frame = av.VideoFrame.from_ndarray(pixels, "bgr24")
+        frame = frame.reformat(format=stream.pix_fmt)
+        frame.time_base = Fraction(1, 25)
+        for number in range(num_frames):
+            frame.pts = number
+            media.mux(stream.encode(frame))
+        media.mux(stream.encode(None))
+    return path
 
 
 def _decode(path, wanted=(0,)):
@@ -226,8 +244,8 @@ def test_memory_does_not_grow_with_the_length(tmp_path, write_clip):
 )
 def test_memory_grows_by_a_few_bytes_a_frame(tmp_path, codec, more):
     # The fewest frames are too many for their packets to be kept already.
-    few = _peak_mb(write_many_frames(tmp_path / "few.mkv", 40_000, codec))
-    many = _peak_mb(write_many_frames(tmp_path / "many.mkv", 40_000 + more, codec))
+    few = _peak_mb(_write_many_frames(tmp_path / "few.mkv", 40_000, codec))
+    many = _peak_mb(_write_many_frames(tmp_path / "many.mkv", 40_000 + more, codec))
     # 8 bytes a frame, 17 for H.264, and what FFmpeg keeps.
     assert many - few < 60 * more / 2**20 + 3
 

@@ -84,11 +84,7 @@ def find_manifests(paths: Sequence[Path]) -> list[Path]:
 def audit_manifests(
     manifests: Mapping[Path, Manifest], sources: Sources
 ) -> list[Check]:
-    """Checks manifests, and each of their grids once.
-
-    Raises:
-        DataError: if a file is no longer a manifest.
-    """
+    """Checks manifests, and each of their grids once."""
     checks = []
     for path, manifest in manifests.items():
         checks.append(_check_digest(path, manifest))

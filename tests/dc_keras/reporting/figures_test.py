@@ -162,12 +162,12 @@ def test_seeding_lists_rank_test_pairs_by_their_mean_score(predictions):
         .sort(["score"], descending=True)
         .head(5)
     )
-    assert [s.user_id for s in lists["cats"]] == expected["user_id"].to_list()
-    scores = [s.score for s in lists["cats"]]
+    assert [s["user_id"] for s in lists["cats"]] == expected["user_id"].to_list()
+    scores = [s["score"] for s in lists["cats"]]
     assert scores == pytest.approx(expected["score"].to_list())
-    assert [s.joined for s in lists["cats"]] == (expected["label"] == 1).to_list()
+    assert [s["joined"] for s in lists["cats"]] == (expected["label"] == 1).to_list()
 
 
 def test_equal_scores_are_listed_by_pseudonym(predictions):
-    users = [s.user_id for s in seeding_lists(predictions, "always yes", 4)["cats"]]
+    users = [s["user_id"] for s in seeding_lists(predictions, "always yes", 4)["cats"]]
     assert users == ["u_0000", "u_0001", "u_0002", "u_0003"]

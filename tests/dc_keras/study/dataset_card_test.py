@@ -6,7 +6,7 @@ from dc_keras.corpus.importing.sources.sniffing import choose_sources
 from dc_keras.corpus.records import Edge, User, Video
 from dc_keras.corpus.store import CorpusWriter, table_of
 from dc_keras.errors import DataError
-from dc_keras.study.dataset_card import _KNOWN_GAPS, UnknownWords, describe
+from dc_keras.study.dataset_card import _KNOWN_GAPS, describe
 from dc_keras.study.study import Challenge, Study
 
 _VIDEOS = [
@@ -104,7 +104,7 @@ def test_card_lists_repairs_and_records_not_imported(make_corpus):
 
 
 def test_card_has_the_share_of_unknown_tokens(make_corpus):
-    card = describe(make_corpus(), unknown_words=UnknownWords("hub:bert", 0.125))
+    card = describe(make_corpus(), unknown_words=("hub:bert", 0.125))
     assert "12.5 % of the WordPieces are unknown ([UNK]) to `hub:bert`" in card
     assert "import with --text" in describe(make_corpus())
 

@@ -30,7 +30,7 @@ def test_what_evaluate_writes_has_no_finding(grid, manifest_of, split):
     assert all(check.findings == () for check in checks)
     assert all(check.num_checked == len(manifest.folds) for check in checks)
     assert all(check.not_run is None for check in checks)
-    expected = {"random_pair": 1, "cold_user": 4, "cold_challenge": 4, "cold_both": 3}
+    expected = {"random_pair": 1, "cold_user": 3, "cold_challenge": 3, "cold_both": 3}
     assert len(checks) == expected.get(split, 2)
 
 
