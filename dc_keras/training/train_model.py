@@ -75,11 +75,7 @@ class TrainingRun:
     overwrite: bool = False
     progress: Callable[[str], None] = lambda _: None
 
-    def config(self, task: str) -> dict[str, Any]:
-        """Returns all resolved settings; see `describe_training`."""
-        return describe_training(self.data, self.recipe, self.protocol, task)
-
-    def start_logs(self, config: dict[str, Any]) -> list[keras.callbacks.Callback]:
+    def start_logs(self, config: Mapping[str, Any]) -> list[keras.callbacks.Callback]:
         """Writes configuration and frames for TensorBoard, and returns callbacks."""
         logs = self.directory / "tensorboard"
         log_config(logs, config)
@@ -98,7 +94,8 @@ def train_proxy(run: TrainingRun, kind: str) -> keras.Model:
     Videos of users whose pairs validate are not used.
     """
     table, training = run.data.table, run.recipe.training
-    variant, config = side_variants(table)[kind], run.config(kind)
+    variant = side_variants(table)[kind]
+    config = describe_training(run.data, run.recipe, run.protocol, kind)
     # A resumed training of a participation model uses its finished proxies.
     if claim_directory(run.directory, config, overwrite=run.overwrite):
         return load_model(run.directory)[0]
@@ -136,7 +133,8 @@ def train_participation(run: TrainingRun) -> TrainedParticipation | None:
         DataError: if the features do not have the variant of the baseline, or the
             directory has a model with other settings and `run.overwrite` is False.
     """
-    config, recipe, data = run.config("participation"), run.recipe, run.data
+    data, recipe, protocol = run.data, run.recipe, run.protocol
+    config = describe_training(data, recipe, protocol, "participation")
     if claim_directory(run.directory, config, overwrite=run.overwrite):
         return None
     proxies, logs = {}, run.start_logs(config)
@@ -148,7 +146,7 @@ def train_participation(run: TrainingRun) -> TrainedParticipation | None:
     if recipe.groups:
         run.progress(f"context features of {len(data.pairs):,} pairs")
     fitting = FoldFitting(
-        data, (recipe,), run.protocol, recipe.training, proxies=proxies, callbacks=logs
+        data, (recipe,), protocol, recipe.training, proxies=proxies, callbacks=logs
     )
     fitted = fitting.fit(recipe)
     _log_representations(fitted, run.directory / "tensorboard")
