@@ -75,8 +75,7 @@ def train(
     from dc_keras.features import Features
     from dc_keras.training.fold import FoldData
     from dc_keras.training.recipe import Recipe
-    from dc_keras.training.train_model import train_participation
-    from dc_keras.training.training_job import TrainingRun
+    from dc_keras.training.train_model import TrainingRun, train_participation
 
     use_one_thread()
     rng = np.random.default_rng(0)

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from dc_keras.corpus.store import Corpus
     from dc_keras.study.participation import Grid
-    from dc_keras.training.training_job import TrainingRun
+    from dc_keras.training.train_model import TrainingRun
 
 _TASK = flags.DEFINE_enum(
     "task",
@@ -101,7 +101,7 @@ def main() -> None:
     from dc_keras.training.fold import FoldData
     from dc_keras.training.recipe import Recipe
     from dc_keras.training.strategies import make_strategy, writable_directory
-    from dc_keras.training.training_job import TrainingRun
+    from dc_keras.training.train_model import TrainingRun
 
     # Workers must connect before any other use of TensorFlow.
     make_strategy(training.strategy, training.tpu_address)

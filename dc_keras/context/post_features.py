@@ -144,9 +144,7 @@ def post_inputs(posts: pl.DataFrame) -> PostInputs:
 
 def _accounts(users: pl.DataFrame, *grids: Grid) -> dict[str, np.ndarray]:
     user_ids = {user for grid in grids for user in grid.users}
-    known = [name for name in ACCOUNT_COUNTS if name in users.columns]
-    unknown = [pl.lit(None).alias(n) for n in ACCOUNT_COUNTS if n not in known]
-    rows = users.filter(pl.col("user_id").is_in(list(user_ids))).with_columns(unknown)
+    rows = users.filter(pl.col("user_id").is_in(list(user_ids)))
     counts = rows.select(pl.col(ACCOUNT_COUNTS).cast(pl.Float64)).fill_null(np.nan)
     return {
         user_id: np.array(row)

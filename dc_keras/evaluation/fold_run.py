@@ -99,17 +99,7 @@ class FoldRun:
             }
         )
 
-<<<<<<< HEAD
-    def _simple_scores(self) -> Mapping[str, np.ndarray]:
-        data = self._fitting.data
-        return simple_scores(
-            SimpleData(self._pairs, self._fold, data.features, data.seed)
-        )
-
     def fit(self, recipe: Recipe) -> TrainedParticipation:
-=======
-    def fit(self, recipe: Recipe) -> FittedRecipe:
->>>>>>> less4
         """Fits a recipe on the training pairs of the fold."""
         return self._fitting.fit(recipe)
 

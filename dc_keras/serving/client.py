@@ -19,8 +19,8 @@ from typing import Any, Self
 
 from dc_keras.errors import DataError
 from dc_keras.escaping import escape_controls
+from dc_keras.serving.raw_requests import FACTS, fill_unknown
 from dc_keras.serving.tensor_specs import Arrays, Signature, as_array, fits
-from dc_keras.serving.unknown_facts import FACTS, fill_unknown
 
 _AVAILABLE = "AVAILABLE"
 _LEAST_S = 1e-3

@@ -18,13 +18,13 @@ import tensorflow as tf
 from tensorflow.core.protobuf import rewriter_config_pb2
 
 from dc_keras.errors import DataError
+from dc_keras.serving.raw_requests import fill_unknown
 from dc_keras.serving.saved_graph import (
     called_functions,
     node_name,
     read_graph,
     upstream_nodes,
 )
-from dc_keras.serving.unknown_facts import fill_unknown
 
 _INIT_OP = "__saved_model_init_op"
 # Called with many batches of one shape, for which compiling them with XLA pays.

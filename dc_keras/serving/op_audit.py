@@ -36,9 +36,10 @@ class Release:
 
     Attributes:
         name: the minor version, "2.19"; patch versions have the same ops.
-            tensorflow_text: version of its TF-Text. graph_def_version:
-            TF_GRAPH_DEF_VERSION of its TensorFlow. ops: names of the supported ops.
-            later_attributes: for each op, the attributes that were added after this
+        tensorflow_text: version of its TF-Text.
+        graph_def_version: TF_GRAPH_DEF_VERSION of its TensorFlow.
+        ops: names of the supported ops.
+        later_attributes: for each op, the attributes that were added after this
             release, which does not load a node with such an attribute.
     """
 

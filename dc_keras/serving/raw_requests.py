@@ -1,18 +1,35 @@
-"""Raw posts and users, and their conversion to the input arrays of signatures."""
+"""Raw posts and users, and their conversion to the input arrays of signatures.
+
+Clients use this module without TensorFlow.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from dc_keras.context.post_features import COUNTS
 from dc_keras.errors import DataError, require_type
-from dc_keras.serving.unknown_facts import OF_POSTS, unknown_facts
 
-_NOTHING_KNOWN = (-1.0,) * len(COUNTS)
+# The value for unknown, and the dimensions after those of users and posts.
+OF_POSTS: dict[str, tuple[Any, tuple[int, ...]]] = {
+    "sounds": (b"", ()),
+    "sound_titles": (b"", ()),
+    "create_times": (np.int64(-1), ()),
+    "durations": (np.float32(-1), ()),
+    "counts": (np.float32(-1), (4,)),
+}
+OF_USERS: dict[str, tuple[Any, tuple[int, ...]]] = {
+    "account": (np.float32(-1), (3,)),
+    "joined": (b"", (1,)),
+    "now": (np.int64(-1), ()),
+}
+FACTS = {**OF_POSTS, **OF_USERS}
+# Inputs with the dimensions of users and posts, or of posts alone.
+_POSTS = ("captions", "token_ids")
 
 
 @dataclass(frozen=True)
@@ -39,13 +56,13 @@ class RawPost:
     sound_title: str = ""
     create_time: int = -1
     duration: float = -1.0
-    counts: tuple[float, ...] = _NOTHING_KNOWN
+    counts: tuple[float, ...] = (-1.0, -1.0, -1.0, -1.0)
 
     def __post_init__(self) -> None:
         require_type("caption", self.caption, str)
         for jpeg in self.jpegs:
             require_type("jpegs", jpeg, bytes)
-        _require_numbers("counts", self.counts, len(COUNTS))
+        _require_numbers("counts", self.counts, 4)
         _require_numbers("create_time, duration", (self.create_time, self.duration), 2)
 
 
@@ -144,4 +161,31 @@ def pack_users(users: Sequence[RawUser]) -> dict[str, np.ndarray]:
         "account": np.array([user.account for user in users], np.float32),
         "joined": joined,
         "now": np.array([user.now for user in users], np.int64),
+    }
+
+
+def fill_unknown(
+    inputs: Mapping[str, np.ndarray], names: Collection[str]
+) -> dict[str, np.ndarray]:
+    """Returns inputs of a request; facts of `names` that are missing are unknown."""
+    rows = next((values.shape[:1] for values in inputs.values()), (0,))
+    unknown = unknown_facts(OF_USERS, rows)
+    posts = [inputs[name].shape[:2] for name in _POSTS if name in inputs]
+    if posts:
+        unknown |= unknown_facts(OF_POSTS, posts[0])
+    return {n: unknown[n] for n in names if n in unknown} | dict(inputs)
+
+
+def unknown_facts(
+    facts: Mapping[str, tuple[Any, tuple[int, ...]]], shape: tuple[int, ...]
+) -> dict[str, np.ndarray]:
+    """Returns arrays of unknown values of `OF_POSTS` or `OF_USERS`.
+
+    `shape` has the number of users and, for posts, the number of posts.
+    """
+    return {
+        name: np.full(
+            (*shape, *rest), value, object if isinstance(value, bytes) else value.dtype
+        )
+        for name, (value, rest) in facts.items()
     }

@@ -18,9 +18,9 @@ import tensorflow as tf
 
 from dc_keras.errors import DataError
 from dc_keras.serving.bundle_config import read_config
+from dc_keras.serving.raw_requests import FACTS
 from dc_keras.serving.rest_client import as_json
 from dc_keras.serving.saved_graph import read_graph
-from dc_keras.serving.unknown_facts import FACTS
 from tfrecords.tensors import without_autotune
 
 BATCH_SIZES = (1, 4, 8)

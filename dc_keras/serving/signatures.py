@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from dc_keras.context.post_features import PostInputs
 from dc_keras.serving.calibration import calibrate
+from dc_keras.serving.raw_requests import OF_POSTS, OF_USERS
 from dc_keras.serving.serving_model import (
     CAPTIONS,
     FRAMES,
@@ -24,7 +25,6 @@ from dc_keras.serving.serving_model import (
     ServingModel,
 )
 from dc_keras.serving.split_head import PreparedUsers
-from dc_keras.serving.unknown_facts import OF_POSTS, OF_USERS
 
 Endpoint = tuple[Callable[..., dict[str, tf.Tensor]], list[tf.TensorSpec]]
 

@@ -13,14 +13,12 @@ from dc_keras.context.context_model import ContextModel
 from dc_keras.context.post_vectors import UNKNOWN, embed_posts
 from dc_keras.context.set_vectors import join_rows
 from dc_keras.errors import DataError, require_type
-from dc_keras.options import ContextOptions
 from dc_keras.training.fold import FoldData
 from dc_keras.training.fusion_training import user_sets, video_vectors
 from dc_keras.training.model_directory import load_model, read_config
 from dc_keras.training.participation_model import ParticipationModel
 from dc_keras.training.participation_part import ParticipationPart
 from dc_keras.training.proxy_training import Proxies, embed_videos, side_variants
-from dc_keras.training.recipe import parse_groups
 from tfrecords.storage.read_errors import reading
 
 CHALLENGES_FILE = "challenges.npz"
@@ -163,10 +161,10 @@ def load_participation(directory: str | Path) -> SavedParticipation:
             f"{place} must have a model of --task=participation. Received: "
             f"task={config['task']}"
         )
-    options = ContextOptions.from_dict(config["context"])
-    fusion = load_model(place)[0] if options.videos else None
-    context, proxies = None, {}
-    if parse_groups(options.context):
+    fusion, context, proxies = None, None, {}
+    if config["context"]["videos"]:
+        fusion, _ = load_model(place)
+    if config["context"]["context"] != "none":
         context = ContextModel.load(place / CONTEXT_FILE)
     if fusion is not None and config.get("baseline") is None:
         for side in ("challenge", "user"):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,6 +16,9 @@ from dc_keras.models.deep_challenger import (
     CHALLENGE_REPRESENTATION,
     USER_REPRESENTATION,
 )
+from dc_keras.options import ProtocolOptions
+from dc_keras.training.callbacks import EpochLines, training_callbacks
+from dc_keras.training.fold import FoldData
 from dc_keras.training.fold_fitting import FoldFitting
 from dc_keras.training.loop import predict
 from dc_keras.training.model_directory import (
@@ -29,12 +34,58 @@ from dc_keras.training.proxy_training import (
     proxy_examples,
     side_variants,
 )
-from dc_keras.training.summaries import log_projector
+from dc_keras.training.recipe import Recipe
+from dc_keras.training.summaries import log_config, log_frames, log_projector
 from dc_keras.training.trained_participation import (
     TrainedParticipation,
+    describe_training,
     write_participation,
 )
-from dc_keras.training.training_job import TrainingRun
+
+# The network of each task, in the lines about epochs.
+_NAMES = {
+    "challenge": "challenge proxy",
+    "user": "user proxy",
+    "participation": "fusion of videos",
+}
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """A training and its output directory.
+
+    Attributes:
+        data: the training and validation pairs, and their videos.
+        recipe: inputs and options of the model; proxies have the same options.
+        protocol: selection of the training data.
+        directory: the model directory.
+        profile_steps: first and last step for TensorFlow's profiler, for each model.
+        sample_frames: frames for TensorBoard, uint8 RGB (num_frames, height, width, 3)
+            by name.
+        overwrite: whether to replace a model with other settings in the directory.
+        progress: called with a line about each epoch.
+    """
+
+    data: FoldData
+    recipe: Recipe
+    protocol: ProtocolOptions
+    directory: Path
+    profile_steps: tuple[int, int] | None = None
+    sample_frames: Mapping[str, np.ndarray] = field(default_factory=dict)
+    overwrite: bool = False
+    progress: Callable[[str], None] = lambda _: None
+
+    def start_logs(self, config: Mapping[str, Any]) -> list[keras.callbacks.Callback]:
+        """Writes configuration and frames for TensorBoard, and returns callbacks."""
+        logs = self.directory / "tensorboard"
+        log_config(logs, config)
+        if self.sample_frames:
+            log_frames(logs, self.sample_frames)
+        callbacks = training_callbacks(
+            self.directory, _hparams(config), self.profile_steps
+        )
+        name = self.recipe.baseline or _NAMES[config["task"]]
+        return [*callbacks, EpochLines(name, self.progress)]
 
 
 def train_proxy(run: TrainingRun, kind: str) -> keras.Model:
@@ -43,7 +94,8 @@ def train_proxy(run: TrainingRun, kind: str) -> keras.Model:
     Videos of users whose pairs validate are not used.
     """
     table, training = run.data.table, run.recipe.training
-    variant, config = side_variants(table)[kind], run.config(kind)
+    variant = side_variants(table)[kind]
+    config = describe_training(run.data, run.recipe, run.protocol, kind)
     # A resumed training of a participation model uses its finished proxies.
     if claim_directory(run.directory, config, overwrite=run.overwrite):
         return load_model(run.directory)[0]
@@ -81,7 +133,8 @@ def train_participation(run: TrainingRun) -> TrainedParticipation | None:
         DataError: if the features do not have the variant of the baseline, or the
             directory has a model with other settings and `run.overwrite` is False.
     """
-    config, recipe, data = run.config("participation"), run.recipe, run.data
+    data, recipe, protocol = run.data, run.recipe, run.protocol
+    config = describe_training(data, recipe, protocol, "participation")
     if claim_directory(run.directory, config, overwrite=run.overwrite):
         return None
     proxies, logs = {}, run.start_logs(config)
@@ -93,7 +146,7 @@ def train_participation(run: TrainingRun) -> TrainedParticipation | None:
     if recipe.groups:
         run.progress(f"context features of {len(data.pairs):,} pairs")
     fitting = FoldFitting(
-        data, (recipe,), run.protocol, recipe.training, proxies=proxies, callbacks=logs
+        data, (recipe,), protocol, recipe.training, proxies=proxies, callbacks=logs
     )
     fitted = fitting.fit(recipe)
     _log_representations(fitted, run.directory / "tensorboard")
@@ -136,3 +189,14 @@ def _log_representations(fitted: TrainedParticipation, logs: Path) -> None:
             fitted.data.grid.challenges,
         )
         log_projector(logs, USER_REPRESENTATION, users, fitted.data.grid.users)
+
+
+def _hparams(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the values of a configuration by flag name, for TensorBoard's HParams."""
+    values = {"task": config["task"], "grid": config["grid_sha256"][:8]}
+    for options in ("model", "training", "protocol"):
+        values |= config[options]
+    for side, encoders in config["sides"].items():
+        for kind in ("vision", "text"):
+            values[f"{side}_{kind}"] = (encoders[kind] or {}).get("name", "none")
+    return values

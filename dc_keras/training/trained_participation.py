@@ -22,11 +22,10 @@ from dc_keras.training.fold import FoldData
 from dc_keras.training.model_directory import read_config, save_model
 from dc_keras.training.participation_model import ParticipationModel
 from dc_keras.training.participation_part import ParticipationPart
-from dc_keras.training.proxy_training import Proxies, visible_support
+from dc_keras.training.proxy_training import Proxies, side_variants, visible_support
 from dc_keras.training.recipe import Recipe
 from dc_keras.training.saved_participation import CHALLENGES_FILE, CONTEXT_FILE
 from dc_keras.training.summaries import log_pr_curve
-from dc_keras.training.training_job import describe_training
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,6 +144,38 @@ class TrainedParticipation:
         if place.exists():
             shutil.rmtree(place)
         partial.rename(place)
+
+
+def describe_training(
+    data: FoldData, recipe: Recipe, protocol: ProtocolOptions, task: str
+) -> dict[str, Any]:
+    """Returns the settings of a model directory, as plain values.
+
+    The task is "challenge" or "user" for a proxy, or "participation".
+    """
+    table, sides = data.table, {}
+    for side, variant in side_variants(table, recipe.baseline).items():
+        if task in (side, "participation"):
+            vision = table.vision[variant.vision] if variant.vision else None
+            caption = table.caption_spec if variant.use_text else None
+            sides[side] = {
+                "vision": dict(vision.spec) if vision else None,
+                "sampling": dict(vision.sampling) if vision else None,
+                "text": dict(caption) if caption else None,
+            }
+    return {
+        "task": task,
+        "model": recipe.model.to_dict(),
+        "training": recipe.training.to_dict(),
+        "protocol": protocol.to_dict(),
+        "context": recipe.context.to_dict(),
+        "baseline": recipe.baseline,
+        "study": dict(data.grid.settings),
+        "grid_sha256": data.grid.sha256,
+        "features_sha256": list(table.sha256),
+        "facts_sha256": data.facts.sha256,
+        "sides": sides,
+    }
 
 
 def write_participation(

@@ -101,8 +101,7 @@ def make_served(make_grid, make_facts, tmp_path_factory):
     from dc_keras.serving.raw_requests import RawPost
     from dc_keras.training.fold import FoldData
     from dc_keras.training.recipe import Recipe
-    from dc_keras.training.train_model import train_participation
-    from dc_keras.training.training_job import TrainingRun
+    from dc_keras.training.train_model import TrainingRun, train_participation
 
     def make(
         vision: Sequence[str],

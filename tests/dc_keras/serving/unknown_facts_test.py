@@ -3,7 +3,7 @@ import sys
 
 import numpy as np
 
-from dc_keras.serving.unknown_facts import fill_unknown
+from dc_keras.serving.raw_requests import fill_unknown
 
 _FACTS = ("create_times", "counts", "sounds", "account", "joined", "now")
 
@@ -58,7 +58,7 @@ def test_only_facts_are_filled():
 
 def test_clients_need_no_tensorflow_for_it(request):
     code = (
-        "import sys; import dc_keras.serving.unknown_facts;"
+        "import sys; import dc_keras.serving.raw_requests;"
         "sys.exit('tensorflow' in sys.modules)"
     )
     subprocess.run(

@@ -24,8 +24,7 @@ from dc_keras.training.loop import predict
 from dc_keras.training.proxy_training import side_variants
 from dc_keras.training.recipe import Recipe
 from dc_keras.training.saved_participation import CHALLENGES_FILE, load_participation
-from dc_keras.training.train_model import train_participation
-from dc_keras.training.training_job import TrainingRun
+from dc_keras.training.train_model import TrainingRun, train_participation
 
 _NAMES = ("VGG16", "VGG16+BERT", "ResNet50", "ResNet50+BERT")
 _NOTHING = np.arange(0)

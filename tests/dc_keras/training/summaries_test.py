@@ -21,8 +21,7 @@ from dc_keras.options import ContextOptions, ModelOptions, ProtocolOptions
 from dc_keras.training.fold import FoldData
 from dc_keras.training.recipe import Recipe
 from dc_keras.training.summaries import log_config, log_pr_curve, log_projector
-from dc_keras.training.train_model import train_participation
-from dc_keras.training.training_job import TrainingRun
+from dc_keras.training.train_model import TrainingRun, train_participation
 
 
 def test_tensorboard_shows_the_configuration_as_text(tmp_path):

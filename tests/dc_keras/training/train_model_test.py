@@ -22,8 +22,7 @@ from dc_keras.training.saved_participation import (
     CONTEXT_FILE,
     load_participation,
 )
-from dc_keras.training.train_model import train_participation, train_proxy
-from dc_keras.training.training_job import TrainingRun
+from dc_keras.training.train_model import TrainingRun, train_participation, train_proxy
 
 _SIDES = {
     "challenge": Variant("VGG16", use_text=True),
