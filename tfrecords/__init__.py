@@ -6,7 +6,6 @@ Example:
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,7 +17,9 @@ __all__ = ["frames_dataset"]
 def __getattr__(name: str) -> Any:
     if name != "frames_dataset":
         raise AttributeError(f"module 'tfrecords' has no attribute {name!r}")
-    return import_module("tfrecords.reader").frames_dataset
+    from tfrecords.reader import frames_dataset
+
+    return frames_dataset
 
 
 def __dir__() -> list[str]:
