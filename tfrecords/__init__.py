@@ -6,6 +6,7 @@ Example:
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,9 +18,7 @@ __all__ = ["frames_dataset"]
 def __getattr__(name: str) -> Any:
     if name != "frames_dataset":
         raise AttributeError(f"module 'tfrecords' has no attribute {name!r}")
-    from tfrecords.reader import frames_dataset
-
-    return frames_dataset
+    return import_module("tfrecords.reader").frames_dataset
 
 
 def __dir__() -> list[str]:
