@@ -99,7 +99,6 @@ _NUM_PAST = flags.DEFINE_integer(
 )
 sharding.define_runner("fold", gpus=True)
 option_flags.define_all()
-option_flags.define(ContextOptions)
 
 
 def main() -> None:

@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from dc_keras.errors import DataError
 from dc_keras.escaping import escape_controls
 from pipelines._cli import app, bundles, inputs, raw_posts
 
@@ -72,10 +71,7 @@ def main() -> None:
 
     histories = user_histories(predictor.study, corpus.videos, [user])
     if user not in histories:
-        raise DataError(
-            "a user must have posts of no focal challenge, before the cutoff if the "
-            f"study has one. Received: user={_USER.value}"
-        )
+        raise raw_posts.without_posts(f"user={_USER.value}")
     own = corpus.find_videos(histories[user])
     with DecodingProcess() as process:
         content = _explain(corpus, predictor, user, own, process.sample)

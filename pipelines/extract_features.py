@@ -147,7 +147,7 @@ def main() -> None:
         extractor.extract,
         {**extractor.settings(), "frames": frames},
         part=sharding.part(),
-        overwrite=sharding.overwrites(),
+        overwrite=sharding.value("overwrite"),
         cluster=cluster,
         spec=spec,
     )
@@ -218,7 +218,7 @@ def _int8_model(vision: VisionSpec, frame_size: int) -> Path:
         if directory.exists():
             return directory
         if any(directory.parent.glob("features-*.tfrecord")) and not (
-            sharding.overwrites()
+            sharding.value("overwrite")
         ):
             raise DataError(
                 f"{directory.parent} contains features of another network, or of one "

@@ -26,7 +26,7 @@ from dc_keras.errors import DataError
 from pipelines._cli import app, bundles, inputs, raw_posts, user_shards
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     import polars as pl
 
@@ -127,7 +127,9 @@ def _predict(corpus: Corpus, users: Sequence[str]) -> None:
     challenges = tuple(dict.fromkeys(_CHALLENGE.value)) or predictor.challenges
     requested = users or tuple(corpus.users["user_id"])
     histories = user_histories(predictor.study, corpus.videos, requested)
-    _require_histories(users, histories)
+    missing = [user for user in users if user not in histories]
+    if missing or not histories:
+        raise raw_posts.without_posts(f"user={missing[0] if missing else 'all users'}")
     ordered = {user: histories[user] for user in requested if user in histories}
     tables = []
     for batch, raw_users in raw_posts.of_users(
@@ -153,16 +155,6 @@ def _predict(corpus: Corpus, users: Sequence[str]) -> None:
         challenge=challenge,
         output="explanation",
     )
-
-
-def _require_histories(users: Sequence[str], histories: Mapping[str, object]) -> None:
-
-    missing = [user for user in users if user not in histories]
-    if missing or not histories:
-        raise DataError(
-            "a user must have posts of no focal challenge, before the cutoff if the "
-            f"study has one. Received: user={missing[0] if missing else 'all users'}"
-        )
 
 
 if __name__ == "__main__":

@@ -80,10 +80,7 @@ def main() -> None:
         shards = _prepare_users(directory, corpus)
         candidates, probability = _score(predictor, challenge, shards, community_of)
     if candidates.is_empty():
-        raise DataError(
-            "a user must have posts of no focal challenge, before the cutoff if the "
-            f"study has one. Received: corpus={corpus.directory}"
-        )
+        raise raw_posts.without_posts(f"corpus={corpus.directory}")
     corpus.require_unchanged()
     table = _choose(candidates, has_communities=community_of is not None)
     write_answers(Path(_OUTPUT.value), format_csv(table))

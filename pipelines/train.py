@@ -70,7 +70,6 @@ _OVERWRITE = flags.DEFINE_bool(
     "overwrite", False, "Replaces a model with other settings in --output."
 )
 option_flags.define_all()
-option_flags.define(ContextOptions)
 _SAMPLES_PER_CHALLENGE = 2
 
 

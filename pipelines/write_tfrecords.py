@@ -85,7 +85,7 @@ def main() -> None:
         workers=workers,
         cluster=cluster,
         part=sharding.part(),
-        overwrite=sharding.overwrites(),
+        overwrite=sharding.value("overwrite"),
         max_bad_media=_MAX_BAD_MEDIA.value,
     )
     sharding.report(run, _OUTPUT.value)

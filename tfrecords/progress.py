@@ -113,12 +113,6 @@ def progress_path(directory: Path, name: str) -> Path:
     return directory / _PROGRESS / f"{name}.json"
 
 
-def temporary_path(path: Path) -> Path:
-    """Returns a new temporary path in the directory of a file."""
-    # Unique, because a writer of an earlier run may still be active.
-    return path.with_name(f".{path.name}.{uuid4().hex}{_TEMPORARY}")
-
-
 def remove_leftovers(directory: Path, name: str) -> None:
     """Removes the temporary files of killed writers of a shard."""
     remove_leftovers_of(directory / name)
@@ -142,7 +136,8 @@ def write_json(path: Path, values: dict[str, Any]) -> None:
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yields a temporary path, and renames the file to `path` after the block."""
-    temporary = temporary_path(path)
+    # Unique, because a writer of an earlier run may still be active.
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}{_TEMPORARY}")
     try:
         yield temporary
         move_into_place(temporary, path)

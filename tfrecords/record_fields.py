@@ -75,19 +75,20 @@ class RecordReader:
             return []
         return self._read_feature(features[field.key], field)
 
+    def read_texts(self, features: Mapping[str, Any], field: Field) -> list[str]:
+        """Returns the values of a field, decoded from UTF-8."""
+        values = self.read(features, field)
+        try:
+            return [value.decode() for value in values]
+        except UnicodeDecodeError as error:
+            self.fail(field.key, "UTF-8 text", repr(error.object[:40]))
+
     def read_steps(self, lists: Mapping[str, Any], field: Field) -> list[Any]:
         """Returns the single value of each step of a feature list."""
         if field.key not in lists:
             self.fail(field.key, "present", "nothing")
         steps = lists[field.key].feature
         return [self._read_feature(step, field)[0] for step in steps]
-
-    def decode(self, field: Field, value: bytes) -> str:
-        """Returns the text of a value."""
-        try:
-            return value.decode()
-        except UnicodeDecodeError:
-            self.fail(field.key, "UTF-8 text", repr(value[:40]))
 
     def _read_feature(self, feature: Any, field: Field) -> list[Any]:
         name = _LISTS[field.kind][0]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,14 @@ HASHTAGS = Field("clip/label/text", "bytes", count=None)
 CREATE_TIME = Field("video/create_time", "int64", is_optional=True)
 DURATION = Field("video/duration_us", "int64")
 SOURCE_NUM_FRAMES = Field("video/source_num_frames", "int64")
+HEIGHT = Field("image/height", "int64")
+WIDTH = Field("image/width", "int64")
+FORMAT = Field("image/format", "bytes")
+COLORSPACE = Field("image/colorspace", "bytes")
+IMAGES = Field("image/encoded", "bytes")
+TIMESTAMPS = Field("image/timestamp", "int64")
+
+FRAMES = Field("video/source_num_frames", "int64")
 HEIGHT = Field("image/height", "int64")
 WIDTH = Field("image/width", "int64")
 FORMAT = Field("image/format", "bytes")
@@ -52,15 +61,6 @@ FRAMES = Field("frames/embedding", "bytes", is_optional=True)
 FRAMES_SHAPE = Field("frames/shape", "int64", count=2, is_optional=True)
 FRAMES_MASK = Field("frames/mask", "bytes", is_optional=True)
 CAPTION_EMBEDDING = Field("caption/embedding", "float", count=None, is_optional=True)
-FEATURES = (
-    VERSION,
-    VIDEO_ID,
-    USER_ID,
-    FRAMES,
-    FRAMES_SHAPE,
-    FRAMES_MASK,
-    CAPTION_EMBEDDING,
-)
 
 
 @dataclass(frozen=True)
@@ -170,29 +170,30 @@ def parse_frame_record(serialized: bytes, *, shard: str, index: int) -> FrameRec
     """
     reader = RecordReader(shard, index)
     example = reader.parse(tf.train.SequenceExample, serialized)
-    context = {f: reader.read(example.context.feature, f) for f in FRAME_CONTEXT}
-    _check_version(reader, context[VERSION])
+    read = partial(reader.read, example.context.feature)
+    read_texts = partial(reader.read_texts, example.context.feature)
+    _check_version(reader, read(VERSION))
     for field, value in ((FORMAT, b"JPEG"), (COLORSPACE, b"RGB")):
-        if context[field] != [value]:
-            reader.fail(field.key, repr(value), repr(context[field][0]))
+        if read(field) != [value]:
+            reader.fail(field.key, repr(value), repr(read(field)[0]))
     steps = example.feature_lists.feature_list
-    lists = {f: reader.read_steps(steps, f) for f in FRAME_LISTS}
-    if len(lists[IMAGES]) != len(lists[TIMESTAMPS]):
-        found = f"{len(lists[TIMESTAMPS])} for {len(lists[IMAGES])} images"
+    jpegs, times = (reader.read_steps(steps, field) for field in (IMAGES, TIMESTAMPS))
+    if len(jpegs) != len(times):
+        found = f"{len(times)} for {len(jpegs)} images"
         reader.fail(TIMESTAMPS.key, "one for each image", found)
-    created = context[CREATE_TIME]
+    created = read(CREATE_TIME)
     return FrameRecord(
-        video_id=reader.decode(VIDEO_ID, context[VIDEO_ID][0]),
-        user_id=reader.decode(USER_ID, context[USER_ID][0]),
-        caption=reader.decode(CAPTION, context[CAPTION][0]),
-        hashtags=tuple(reader.decode(HASHTAGS, tag) for tag in context[HASHTAGS]),
+        video_id=read_texts(VIDEO_ID)[0],
+        user_id=read_texts(USER_ID)[0],
+        caption=read_texts(CAPTION)[0],
+        hashtags=tuple(read_texts(HASHTAGS)),
         create_time=created[0] if created else None,
-        duration_us=context[DURATION][0],
-        source_num_frames=context[SOURCE_NUM_FRAMES][0],
-        height=context[HEIGHT][0],
-        width=context[WIDTH][0],
-        timestamps_us=tuple(lists[TIMESTAMPS]),
-        jpegs=tuple(lists[IMAGES]),
+        duration_us=read(DURATION)[0],
+        source_num_frames=read(SOURCE_NUM_FRAMES)[0],
+        height=read(HEIGHT)[0],
+        width=read(WIDTH)[0],
+        timestamps_us=tuple(times),
+        jpegs=tuple(jpegs),
     )
 
 
@@ -204,13 +205,13 @@ def parse_feature_record(serialized: bytes, *, shard: str, index: int) -> Featur
     """
     reader = RecordReader(shard, index)
     example = reader.parse(tf.train.Example, serialized)
-    values = {f: reader.read(example.features.feature, f) for f in FEATURES}
-    _check_version(reader, values[VERSION])
-    frames, mask = _read_frames(reader, values)
-    caption = values[CAPTION_EMBEDDING]
+    features = example.features.feature
+    _check_version(reader, reader.read(features, VERSION))
+    frames, mask = _read_frames(reader, features)
+    caption = reader.read(features, CAPTION_EMBEDDING)
     return FeatureRecord(
-        video_id=reader.decode(VIDEO_ID, values[VIDEO_ID][0]),
-        user_id=reader.decode(USER_ID, values[USER_ID][0]),
+        video_id=reader.read_texts(features, VIDEO_ID)[0],
+        user_id=reader.read_texts(features, USER_ID)[0],
         frames=frames,
         frame_mask=mask,
         caption=np.array(caption, dtype=np.float32) if caption else None,
@@ -241,10 +242,11 @@ def _check_version(reader: RecordReader, version: list[int]) -> None:
 
 
 def _read_frames(
-    reader: RecordReader, values: Mapping[Field, list[Any]]
+    reader: RecordReader, features: Mapping[str, Any]
 ) -> tuple[npt.NDArray[np.float16] | None, npt.NDArray[np.bool_] | None]:
     """Returns the embeddings and the mask, or two None if the record has neither."""
     fields = (FRAMES, FRAMES_SHAPE, FRAMES_MASK)
+    values = {field: reader.read(features, field) for field in fields}
     absent = [field.key for field in fields if not values[field]]
     if len(absent) == len(fields):
         return None, None

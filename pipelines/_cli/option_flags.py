@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from absl import flags
 
 from dc_keras.options import (
+    ContextOptions,
     ModelOptions,
     Options,
     ProtocolOptions,
@@ -41,8 +42,8 @@ def resolve(cls: type[_T]) -> _T:
 
 
 def define_all() -> None:
-    """Defines the flags of the study, model, training and protocol options."""
-    define(ModelOptions, TrainingOptions, StudyOptions, ProtocolOptions)
+    """Defines the flags of all options of a fit."""
+    define(ModelOptions, TrainingOptions, StudyOptions, ProtocolOptions, ContextOptions)
 
 
 def _define_field(item: dataclasses.Field[Any]) -> None:

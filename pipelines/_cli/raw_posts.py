@@ -83,6 +83,14 @@ def of_users(
                 bar.update(len(some))
 
 
+def without_posts(received: str) -> DataError:
+    """Returns the error about users whose posts cannot be used."""
+    return DataError(
+        "a user must have posts of no focal challenge, before the cutoff if the study "
+        f"has one. Received: {received}"
+    )
+
+
 def read_facts(
     corpus: Corpus, predictor: Predictor, users: Sequence[str]
 ) -> dict[str, dict[str, Any]]:

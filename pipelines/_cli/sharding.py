@@ -63,11 +63,6 @@ def define_runner(unit: str, *, gpus: bool = False) -> None:
         )
 
 
-def overwrites() -> bool:
-    """Returns whether records with other settings are replaced."""
-    return bool(value("overwrite"))
-
-
 def part() -> Part:
     """Returns the part of the shards that this run processes."""
     from tfrecords.shard_runs import Part

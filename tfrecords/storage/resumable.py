@@ -7,7 +7,7 @@ in SHA256SUMS.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,9 @@ from tfrecords.storage.checksums import (
 )
 from tfrecords.storage.integrity import verify_directory
 from tfrecords.storage.read_errors import reading
-from tfrecords.storage.settings_difference import describe_difference
 
 CONFIG_FILE = "config.json"
+_MAX_LISTED = 3
 
 
 def open_resumable(
@@ -92,3 +92,24 @@ def _leave_out_missing(directory: Path, flag: str) -> None:
 def finish_files(directory: Path, names: Iterable[str]) -> None:
     """Marks the existing files among these names as finished."""
     add_to_sums(directory, [name for name in names if (directory / name).exists()])
+
+
+def describe_difference(
+    before: Mapping[str, Any], after: Mapping[str, Any]
+) -> str | None:
+    """Returns the old and new values of different settings as one line, or None."""
+    old, new = (dict(_flatten(json.loads(json.dumps(v)), "")) for v in (before, after))
+    names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+    if not names:
+        return None
+    listed = [f"{n}={new.get(n)} instead of {old.get(n)}" for n in names[:_MAX_LISTED]]
+    rest = len(names) - _MAX_LISTED
+    return ", ".join(listed) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _flatten(value: Any, name: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from _flatten(inner, f"{name}.{key}" if name else key)
+    else:
+        yield name, value

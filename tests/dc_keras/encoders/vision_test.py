@@ -207,13 +207,6 @@ def test_settings_travel(vgg16):
     assert settings["fingerprint"] == vgg16.fingerprint
 
 
-def test_the_model_survives_a_keras_file(tmp_path, vgg16):
-    vgg16.model.save(tmp_path / "encoder.keras")
-    again = keras.saving.load_model(tmp_path / "encoder.keras")
-    frames = np.full((1, 64, 64, 3), 77, np.uint8)
-    np.testing.assert_array_equal(again(frames), vgg16.model(frames))
-
-
 def test_a_jpeg_is_decoded_as_rgb():
     import cv2
 

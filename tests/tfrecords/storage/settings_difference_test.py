@@ -1,4 +1,4 @@
-from tfrecords.storage.settings_difference import describe_difference
+from tfrecords.storage.resumable import describe_difference
 
 
 def test_equal_settings_differ_in_nothing():
