@@ -161,8 +161,8 @@ def main() -> None:
         return
     app.suggest(
         "evaluate",
-        corpus="CORPUS",
-        study=_STUDY.value or "STUDY",
+        corpus=app.find_corpus(Path(_RECORDS.value)),
+        study=_STUDY.value,
         features=_OUTPUT.value,
         output="evaluation",
     )

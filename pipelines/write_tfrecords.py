@@ -18,7 +18,7 @@ from typing import Any
 
 from absl import flags
 
-from pipelines._cli import app, sharding
+from pipelines._cli import app, raw_posts, sharding
 
 _CORPUS = flags.DEFINE_string("corpus", None, "Directory of the corpus.", required=True)
 _OUTPUT = flags.DEFINE_string(
@@ -84,9 +84,7 @@ def main() -> None:
         "slideshows": _SLIDESHOWS.value,
     }
     corpus = Corpus.open(Path(_CORPUS.value))
-    media_root = corpus.media_root
-    if _MEDIA_ROOT.value is not None:
-        media_root = Path(_MEDIA_ROOT.value)
+    media_root = raw_posts.find_media_root(corpus, _MEDIA_ROOT.value)
     workers, cluster = _WORKERS.value, sharding.cluster(_WORKERS.value)
     if workers is None:
         workers = len(os.sched_getaffinity(0))
