@@ -42,7 +42,13 @@ def main() -> None:
             place, _CHALLENGE.value, posts, _VERSION.value, app.progress
         )
     app.say(f"{made}: added {_CHALLENGE.value}, from {len(posts)} posts")
-    app.suggest("rank", bundle=made, corpus="CORPUS", challenge=_CHALLENGE.value)
+    app.suggest(
+        "rank",
+        bundle=made,
+        corpus=app.find_corpus(made.parent),
+        challenge=_CHALLENGE.value,
+        output=made.parent.with_name("seeds.csv"),
+    )
 
 
 if __name__ == "__main__":

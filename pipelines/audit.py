@@ -74,8 +74,11 @@ def main() -> int:
 
     from dc_keras.corpus.store import write_text
     from dc_keras.study.audit.findings import Report
+    from tfrecords.storage.atomic_update import require_separate
     from tfrecords.storage.locking import writing
 
+    if _OUTPUT.value is not None:
+        require_separate(Path(_OUTPUT.value))
     checks = _audit_tables()
     if _CORPUS.value is not None:
         checks += _audit_corpus(_CORPUS.value)

@@ -169,7 +169,7 @@ def _plan() -> GraphPlan:
     from dc_keras.study.study import parse_cutoff
 
     start, end = (
-        None if flag.value is None else parse_cutoff(flag.value)
+        None if flag.value is None else parse_cutoff(flag.value, flag.name)
         for flag in (_START, _END)
     )
     return GraphPlan(

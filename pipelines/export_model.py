@@ -64,7 +64,8 @@ def main() -> None:
     app.say(f"supported by tensorflow/serving: {servers}")
     for warning in audit["warnings"]:
         app.progress(warning)
-    app.suggest("predict", bundle=_OUTPUT.value, corpus="CORPUS")
+    output = Path(_OUTPUT.value)
+    app.suggest("predict", bundle=output, corpus=app.find_corpus(output))
 
 
 if __name__ == "__main__":

@@ -155,8 +155,8 @@ def main() -> None:
     if run.manifest is not None:
         app.suggest(
             "evaluate",
-            corpus="CORPUS",
-            study=_STUDY.value or "STUDY",
+            corpus=app.find_corpus(Path(_RECORDS.value)),
+            study=_STUDY.value,
             features=_OUTPUT.value,
             output="evaluation",
         )

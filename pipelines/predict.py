@@ -154,6 +154,7 @@ def _predict(corpus: Corpus, users: Sequence[str]) -> None:
         user=user,
         challenge=challenge,
         output="explanation",
+        **({"media_root": _MEDIA_ROOT.value} if _MEDIA_ROOT.value else {}),
     )
 
 

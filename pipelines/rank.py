@@ -64,6 +64,11 @@ def main() -> None:
     _require_one_challenge()
     user_shards.require_shards()
     if _USERS.value:
+        if Path(_USERS.value).resolve() == Path(_OUTPUT.value).resolve():
+            raise DataError(
+                "--users and --output must be two places. "
+                f"Received: users={_USERS.value}, output={_OUTPUT.value}"
+            )
         use_one_thread()
     corpus = user_shards.open_corpus(Path(_CORPUS.value))
     community_of = _read_communities()
@@ -117,7 +122,7 @@ def _score(
 
 
 def _choose(candidates: pl.DataFrame, *, has_communities: bool) -> pl.DataFrame:
-    """Returns the chosen users, the likeliest first, as --output receives them."""
+    """Returns the chosen users in order of choice, as --output receives them."""
     import polars as pl
 
     from dc_keras.serving.ranking import choose_seeds
@@ -130,6 +135,7 @@ def _choose(candidates: pl.DataFrame, *, has_communities: bool) -> pl.DataFrame:
 
 
 def _report(predictor: Predictor, probability: np.ndarray, chosen: np.ndarray) -> None:
+    """Prints the forecasts."""
     from dc_keras.serving.calibration import forecast_participants
 
     for group, given in (("all", probability), ("the chosen", chosen)):
@@ -139,15 +145,8 @@ def _report(predictor: Predictor, probability: np.ndarray, chosen: np.ndarray) -
             f"join, {forecast.level:.0%} between {forecast.low:,} and "
             f"{forecast.high:,}"
         )
-    app.say(f"{_OUTPUT.value}: {len(chosen)} users, the likeliest first")
-    app.suggest(
-        "reach",
-        graph="GRAPH",
-        corpus=_CORPUS.value,
-        study="STUDY",
-        seeds=_OUTPUT.value,
-        output=Path(_OUTPUT.value).parent / "reach",
-    )
+    order = "spread over communities" if _COMMUNITIES.value else "the likeliest first"
+    app.say(f"{_OUTPUT.value}: {len(chosen)} users, {order}")
 
 
 def _require_one_challenge() -> None:

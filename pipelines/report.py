@@ -31,13 +31,17 @@ def main() -> None:
     """Writes the tables and the page."""
     from dc_keras.corpus.store import Corpus
     from dc_keras.evaluation.saved_run import SavedRun
+    from tfrecords.storage.atomic_update import require_separate
 
+    output = Path(_OUTPUT.value)
+    is_in_run = output.parent.resolve() == Path(_RUN.value).resolve()
+    if not (is_in_run and output.suffix == ".html"):
+        require_separate(output)
     with app.requiring_report_extra():
         from dc_keras.reporting.report import write_report
 
     run = SavedRun.open(_RUN.value)
     corpus = None if _CORPUS.value is None else Corpus.open(_CORPUS.value)
-    output = Path(_OUTPUT.value)
     write_report(run, output, corpus)
     app.say(f"{output}: the report; its tables in {run.write_tables()}")
 

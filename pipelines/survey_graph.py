@@ -115,14 +115,6 @@ def main() -> None:
         f"{survey.isolation.overall:.3f}, ARI over seeds {survey.stability.ari:.3f}"
     )
     app.say(f"{output}: survey.html and the graph in {', '.join(_FORMATS.value)}")
-    app.suggest(
-        "rank",
-        bundle="BUNDLE",
-        corpus=_CORPUS.value,
-        brief="TEXT",
-        communities=output / "communities.csv",
-        output=output.parent / "seeds.csv",
-    )
 
 
 def _survey(graph: SocialGraph, corpus: Corpus) -> Survey:

@@ -140,8 +140,8 @@ def load_or_create_key(path: Path, *, corpus_dir: Path) -> bytes:
         The key, 32 bytes.
 
     Raises:
-        DataError: the file lies inside the corpus, other users may read it, or its
-            content is not a key.
+        DataError: the file is a directory or lies inside the corpus, other users may
+            read it, or its content is not a key.
     """
     path = path.expanduser()
     if path.resolve().is_relative_to(corpus_dir.expanduser().resolve()):
@@ -151,6 +151,8 @@ def load_or_create_key(path: Path, *, corpus_dir: Path) -> bytes:
         )
     if not path.exists():
         _create_key(path)
+    if not path.is_file():
+        raise DataError(f"the key file must be a file. Received: key_file={path}")
     mode = path.stat().st_mode & 0o777
     if mode & 0o077:
         raise DataError(

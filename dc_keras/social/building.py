@@ -119,6 +119,16 @@ class GraphPlan(AffiliationRule):
                 raise DataError(
                     f"{name} must be at least {least}. Received: {name}={value}"
                 )
+        if 0 < self.max_support < self.min_support:
+            raise DataError(
+                "max_support must be 0 or at least min_support. Received: "
+                f"min_support={self.min_support}, max_support={self.max_support}"
+            )
+        if self.start is not None and self.end is not None and self.end <= self.start:
+            raise DataError(
+                "end must be after start. Received: UTC seconds "
+                f"start={self.start}, end={self.end}"
+            )
         untimed = [name for name in self.layers if name.startswith("co-suggested")]
         if self.within_s is not None and untimed:
             raise DataError(

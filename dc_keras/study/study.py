@@ -155,12 +155,13 @@ class Study:
         return {name: getattr(self, name) for name in _setting_names()}
 
 
-def parse_cutoff(value: object) -> int:
+def parse_cutoff(value: object, name: str = "cutoff") -> int:
     """Returns a cutoff in UTC seconds.
 
     Args:
         value: UTC seconds, a date (its first second in UTC) or a time with a zone; the
             latter two as objects or as ISO 8601 text.
+        name: name of the option, for messages.
 
     Raises:
         DataError: if the value is none of these, or a time without a zone.
@@ -174,14 +175,14 @@ def parse_cutoff(value: object) -> int:
             value = parse(value)
         except ValueError as error:
             raise DataError(
-                f"`cutoff` must be a date such as 2020-12-19. Received: cutoff={value}"
+                f"`{name}` must be a date such as 2020-12-19. Received: {name}={value}"
             ) from error
     if isinstance(value, date) and not isinstance(value, datetime):
         value = datetime(value.year, value.month, value.day, tzinfo=UTC)
     if not isinstance(value, datetime) or value.tzinfo is None:
         raise DataError(
-            "`cutoff` must be a date such as 2020-12-19, or a time with a zone. "
-            f"Received: cutoff={value}"
+            f"`{name}` must be a date such as 2020-12-19, or a time with a zone. "
+            f"Received: {name}={value}"
         )
     return int(value.timestamp())
 

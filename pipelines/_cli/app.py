@@ -280,8 +280,16 @@ def progress(text: str) -> None:
     _write(sys.stderr, escape_controls(text))
 
 
+def find_corpus(place: Path) -> Path | None:
+    """Returns the corpus beside an artifact, where the documents put it, or None."""
+    corpus = place.parent / "corpus"
+    return corpus if (corpus / "corpus.json").exists() else None
+
+
 def suggest(command: str, **values: object) -> None:
-    """Prints the command to run next to stderr."""
+    """Prints the command to run next to stderr, unless a value is unknown (None)."""
+    if None in values.values():
+        return
     is_console = sys.argv[0].startswith("dc-keras")
     start = "dc-keras " if is_console else "python -m pipelines."
     words = [f"--{name}={shlex.quote(str(value))}" for name, value in values.items()]
@@ -311,11 +319,15 @@ def describe_system_error(error: BaseException) -> str | None:
 
 
 def _describe_os_error(error: OSError) -> str:
-    if error.filename is None or error.strerror is None:
+    # A rename has two paths, of which the user knows the second.
+    filename = error.filename2 or error.filename
+    if filename is None or error.strerror is None:
         return " ".join(str(error).split()) or type(error).__name__
-    name = (
-        os.fsdecode(error.filename)
-        if isinstance(error.filename, bytes)
-        else error.filename
-    )
+    name = os.fsdecode(filename) if isinstance(filename, bytes) else str(filename)
+    if isinstance(error, IsADirectoryError):
+        return f"{name} must be a file. Received: a directory"
+    if isinstance(error, NotADirectoryError | FileExistsError):
+        for path in (Path(name), *Path(name).parents):
+            if path.is_file():
+                return f"{path} must be a directory. Received: a file"
     return f"{name}: {error.strerror.lower()}"

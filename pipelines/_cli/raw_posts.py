@@ -134,7 +134,15 @@ def _cut(users: list[str], size: int) -> Iterator[list[str]]:
 
 
 def find_media_root(corpus: Corpus, given: str | None) -> Path | None:
-    """Returns the given directory of the media, or else that of the corpus."""
+    """Returns the given directory of the media, or else that of the corpus.
+
+    Raises:
+        DataError: The given one is no directory.
+    """
+    if given and not Path(given).is_dir():
+        raise DataError(
+            f"--media_root must be a directory. Received: media_root={given}"
+        )
     return Path(given) if given else corpus.media_root
 
 

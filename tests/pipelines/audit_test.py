@@ -174,3 +174,13 @@ def test_captions_cleaned_by_an_older_version_are_one_line(
         f"{tmp_path}: captions must be cleaned by the same preprocessing version: extract "
         "the features again. Received: hashtags='mask_focal' with preprocessing=1, not 2"
     )
+
+
+def test_a_file_of_an_artifact_is_never_replaced(fails_in_one_line, corpus, study):
+    place = corpus.output / "corpus.json"
+    before = place.read_bytes()
+    line = fails_in_one_line(
+        "audit", f"--corpus={corpus.output}", study, f"--output={place}"
+    )
+    assert "is part of the artifact" in line
+    assert place.read_bytes() == before

@@ -89,6 +89,14 @@ def test_what_cannot_be_ranked_is_one_line(
     assert not (tmp_path / "no.csv").exists()
 
 
+def test_users_and_output_are_two_places(fails_in_one_line, flags, tmp_path):
+    place = tmp_path / "x"
+    line = fails_in_one_line(
+        "rank", *flags, "--brief=spin", f"--users={place}", f"--output={place}"
+    )
+    assert line.startswith("--users and --output must be two places")
+
+
 @pytest.mark.long
 def test_a_server_ranks_as_the_bundle_does(
     chain, ranked, bundle, corpus, served_bundle

@@ -1,6 +1,8 @@
 import pytest
 from saved_runs import write_run
 
+from tfrecords.storage.checksums import seal_directory
+
 
 def test_a_page_and_its_tables_are_made_from_predictions(run_script, tmp_path):
     pytest.importorskip("plotly", reason="the extra `report` is not installed")
@@ -17,3 +19,12 @@ def test_a_directory_without_a_run_is_one_line(fails_in_one_line, tmp_path):
         "report", f"--run={tmp_path}", f"--output={tmp_path}/report.html"
     )
     assert "is not a run of evaluate" in line
+
+
+def test_a_file_of_an_artifact_is_never_replaced(fails_in_one_line, tmp_path):
+    run = write_run(tmp_path / "run", num_users=16)
+    seal_directory(run)
+    before = (run / "config.json").read_bytes()
+    line = fails_in_one_line("report", f"--run={run}", f"--output={run}/config.json")
+    assert "is part of the artifact" in line
+    assert (run / "config.json").read_bytes() == before

@@ -96,3 +96,16 @@ def test_a_directory_without_a_corpus_is_reported(fails_in_one_line, tmp_path):
         "write_tfrecords", f"--corpus={tmp_path}", f"--output={tmp_path}/frames"
     )
     assert str(tmp_path) in line
+
+
+def test_a_media_root_that_is_not_there_is_reported_first(
+    fails_in_one_line, corpus, tmp_path
+):
+    line = fails_in_one_line(
+        "write_tfrecords",
+        f"--corpus={corpus.output}",
+        f"--output={tmp_path}/frames",
+        f"--media_root={tmp_path}/nothing",
+    )
+    assert line.startswith("--media_root must be a directory")
+    assert not list(tmp_path.iterdir())

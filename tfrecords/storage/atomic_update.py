@@ -147,17 +147,29 @@ def write_table(path: Path, table: pl.DataFrame) -> None:
         table.write_parquet(temporary, compression="zstd")
 
 
+def require_separate(path: Path) -> None:
+    """Checks that a file to be written is no part of an artifact.
+
+    Raises:
+        DataError: A directory above lists it in SHA256SUMS.
+    """
+    place = path.absolute()
+    for directory in place.parents:
+        sums = read_sums(directory / SUMS_FILE) or {}
+        if place.relative_to(directory).as_posix() in sums:
+            raise DataError(
+                f"{path} is part of the artifact in {directory}, which would be "
+                "destroyed; give another --output"
+            )
+
+
 def write_answers(path: Path, text: str) -> None:
     """Writes a text file that is a separate artifact, and its NAME.sha256.
 
     Raises:
         DataError: The existing file is part of another artifact.
     """
-    if path.name in (read_sums(path.parent / SUMS_FILE) or {}):
-        raise DataError(
-            f"{path} is part of the artifact in {path.parent}, which would be "
-            "destroyed; give another --output"
-        )
+    require_separate(path)
     write_sealed_file(path, lambda place: write_text(place, text))
 
 

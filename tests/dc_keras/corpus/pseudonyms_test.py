@@ -52,6 +52,11 @@ def test_a_short_key_is_refused():
         Pseudonymizer(b"abc")
 
 
+def test_a_directory_is_no_key_file(tmp_path):
+    with pytest.raises(DataError, match="the key file must be a file"):
+        load_or_create_key(tmp_path, corpus_dir=tmp_path / "corpus")
+
+
 def test_a_key_file_is_created_once_and_private(tmp_path):
     path = tmp_path / "new" / "pseudonym.key"
     key = load_or_create_key(path, corpus_dir=tmp_path / "corpus")

@@ -146,11 +146,17 @@ def test_a_plan_comes_back_from_json():
         {"min_support": 0},
         {"within_s": -1},
         {"min_participation": 0},
+        {"min_support": 5, "max_support": 3},
     ],
 )
 def test_invalid_plans_are_refused(options):
     with pytest.raises(DataError, match=r"must be .* Received: "):
         GraphPlan(**options)
+
+
+def test_a_period_that_ends_before_its_start_is_refused():
+    with pytest.raises(DataError, match="end must be after start"):
+        GraphPlan(start=2, end=2)
 
 
 def test_a_plan_may_have_all_layers(corpus):

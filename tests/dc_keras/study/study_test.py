@@ -68,6 +68,8 @@ def test_cutoff_is_parsed_to_utc_seconds(value):
 def test_invalid_cutoff_is_refused(value):
     with pytest.raises(DataError, match="`cutoff` must be a date such as 2020-12-19"):
         parse_cutoff(value)
+    with pytest.raises(DataError, match=r"`start` must be .* Received: start="):
+        parse_cutoff(value, "start")
 
 
 @pytest.mark.parametrize(

@@ -140,6 +140,37 @@ def test_the_next_command_can_be_copied_and_is_no_result(
     assert (out, err) == ("", f"next: {start}explain --user=u_1 --output='a b'\n")
 
 
+def test_a_file_in_place_of_a_directory_is_named(tmp_path):
+    file, directory = tmp_path / "file", tmp_path / "directory"
+    file.touch()
+    directory.mkdir()
+    for call in (
+        file.mkdir,
+        lambda: (file / "a" / "b").mkdir(parents=True),
+        (file / "SHA256SUMS").read_bytes,
+        lambda: directory.rename(file),
+    ):
+        with pytest.raises(OSError) as caught:
+            call()
+        told = describe_system_error(caught.value)
+        assert told == f"{file} must be a directory. Received: a file"
+    for call in (directory.read_bytes, lambda: file.rename(directory)):
+        with pytest.raises(OSError) as caught:
+            call()
+        told = describe_system_error(caught.value)
+        assert told == f"{directory} must be a file. Received: a directory"
+
+
+def test_a_command_with_an_unknown_value_is_not_suggested(capsys, tmp_path):
+    bundle = tmp_path / "export"
+    app.suggest("predict", bundle=bundle, corpus=app.find_corpus(bundle))
+    assert capsys.readouterr().err == ""
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "corpus" / "corpus.json").write_text("{}", "utf-8")
+    app.suggest("predict", bundle=bundle, corpus=app.find_corpus(bundle))
+    assert f"--corpus={tmp_path}/corpus" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("given", "wanted"),
     [
@@ -252,7 +283,7 @@ for write in (
 
 
 @pytest.mark.parametrize(
-    "number", [errno.ENOSPC, errno.EROFS, errno.ENAMETOOLONG, errno.EISDIR, errno.ELOOP]
+    "number", [errno.ENOSPC, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP]
 )
 def test_what_the_system_refuses_is_one_line(number):
     error = OSError(number, os.strerror(number), "/some/where")

@@ -8,6 +8,7 @@ from tfrecords.storage import atomic_update
 from tfrecords.storage.atomic_update import (
     AtomicUpdate,
     finish_update,
+    require_separate,
     write_answers,
     write_table,
     write_text,
@@ -142,3 +143,14 @@ def test_answers_replace_no_file_of_an_artifact(tmp_path):
     seal_directory(tmp_path)
     with pytest.raises(DataError, match="is part of the artifact"):
         write_answers(tmp_path / "users.parquet", "user_id")
+    with pytest.raises(DataError, match="is part of the artifact"):
+        require_separate(tmp_path / "users.parquet")
+    require_separate(tmp_path / "other.json")
+
+
+def test_a_file_of_an_artifact_below_another_directory_is_kept(tmp_path):
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "tables" / "a.json").write_text("{}")
+    seal_directory(tmp_path)
+    with pytest.raises(DataError, match="is part of the artifact"):
+        require_separate(tmp_path / "tables" / "a.json")
