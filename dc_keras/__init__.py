@@ -19,7 +19,7 @@ from dc_keras.version import __version__
 
 if TYPE_CHECKING:
     from dc_keras import models
-    from dc_keras.corpus.importing.exports import import_exports
+    from dc_keras.corpus.importing.importer import import_exports
     from dc_keras.corpus.store import Corpus
     from dc_keras.errors import DataError
     from dc_keras.evaluation.model_table import evaluate
@@ -63,7 +63,7 @@ __all__ = [
 
 # Public names by the module that defines them.
 _HOMES = {
-    "corpus.importing.exports": ("import_exports",),
+    "corpus.importing.importer": ("import_exports",),
     "corpus.store": ("Corpus",),
     "errors": ("DataError",),
     "evaluation.model_table": ("evaluate",),

@@ -131,7 +131,8 @@ def _forget(
         _save_journal(found, forgotten, journal)
         for place in places:
             remove_leftovers(place)
-    receipt = Receipt(rule, requests, pseudonymizer.fingerprint)
+    fingerprint = pseudonymizer.fingerprint
+    receipt = Receipt(rule, requests, fingerprint, is_resumed=not before.is_finished)
     _remove(found, corpora, forgotten, receipt)
     is_new = receipt.has_changes or not before.is_finished
     if is_new:

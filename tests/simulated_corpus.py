@@ -11,7 +11,7 @@ _LOOK_DIM = 6
 
 def write_corpus(directory, num_users=60, num_challenges=4):
     """Writes and imports a world; returns the corpus and the file of its study."""
-    from dc_keras.corpus.importing.exports import import_exports
+    from dc_keras.corpus.importing.importer import import_exports
     from dc_keras.simulation.world import WorldConfig, simulate_world, write_world
 
     config = WorldConfig(

@@ -28,7 +28,6 @@ def all_edges(corpus: Corpus) -> pl.DataFrame:
 
 
 def _edges_of_posts(videos: pl.DataFrame) -> Iterable[pl.DataFrame]:
-    """Yields the edges of mentions, of duets and of stitches."""
     mentions = videos.select("user_id", "video_id", "create_time", "source", "mentions")
     mentions = mentions.explode("mentions").drop_nulls("mentions")
     yield _edges(mentions, "mention", "mention", pl.col("mentions"))
@@ -51,7 +50,6 @@ def _edges(
 
 
 def _owners_of_mentions(users: pl.DataFrame) -> pl.DataFrame:
-    """Returns mention codes and user ids, for codes that belong to exactly one user."""
     owners = users.select("user_id", pl.col("aliases").alias("alias")).explode("alias")
     code = pl.col("alias").map_elements(mention_code, return_dtype=pl.String)
     owners = owners.drop_nulls().select(code.alias("code"), "user_id").unique()

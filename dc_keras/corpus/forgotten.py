@@ -59,7 +59,7 @@ class Forgotten:
 
     @classmethod
     def load(cls, corpus_dir: Path, pseudonymizer: Pseudonymizer) -> Forgotten:
-        """Reads the list of a corpus; it is empty if the corpus has no list.
+        """Reads the list of a corpus, which may have none.
 
         Raises:
             DataError: the file is not a valid list, or it was made with another key.
@@ -100,8 +100,7 @@ class Forgotten:
     def with_codes(self, codes: Iterable[str]) -> Forgotten:
         """Returns the list with further ids and codes.
 
-        The id of a post is added together with its `post_code`, the code under which
-        models store the post.
+        The code under which models store a post is added together with the id.
         """
         added = set(codes)
         key = self.pseudonymizer.fingerprint
@@ -110,13 +109,10 @@ class Forgotten:
         return replace(self, fingerprints=self.fingerprints.union(fingerprints))
 
     def with_people(self, users: Iterable[User]) -> Forgotten:
-        """Returns the list with all codes of the people who are on it.
+        """Returns the list with all codes of those users who are on it.
 
         A person who was added by handle is then also recognised by numeric id. Codes
         that other people share are not added, because they are ambiguous.
-
-        Args:
-            users: all known users.
         """
         if not self.fingerprints:
             return self
@@ -153,11 +149,7 @@ class Forgotten:
         return _CODE.sub(lambda m: FORGOTTEN if self.has(m[0]) else m[0], text)
 
     def names_any(self, rejected: Mapping[str, Any]) -> bool:
-        """Whether an entry of quarantine.jsonl names a forgotten person or post.
-
-        Args:
-            rejected: the parsed entry; its raw content, if any, is not pseudonymised.
-        """
+        """Whether an entry of quarantine.jsonl names a forgotten person or post."""
         if not self.fingerprints:
             return False
         raw = rejected.get("raw") or ""
@@ -177,10 +169,6 @@ class Forgotten:
 
         Args:
             videos: table with the fields of `records.Video`, and possibly others.
-
-        Returns:
-            The posts by people who are not forgotten. Mentions of forgotten people and
-            references to forgotten posts are removed.
         """
         if not self.fingerprints:
             return videos

@@ -24,14 +24,7 @@ _FINGERPRINT_DIGITS = 16
 
 @dataclass(frozen=True, slots=True)
 class Pseudonymizer:
-    """Computes the pseudonyms of identities with one secret key.
-
-    Attributes:
-        key: 32 secret bytes; excluded from `repr`.
-
-    Raises:
-        DataError: the key has another length.
-    """
+    """Computes the pseudonyms of identities with one secret key of 32 bytes."""
 
     key: bytes = field(repr=False)
     # Copied for each code, because the key setup takes as long as the rest.
@@ -54,15 +47,7 @@ class Pseudonymizer:
         return self._code("fingerprint", "", _FINGERPRINT_DIGITS)
 
     def require_key_of(self, corpus_dir: Path, fingerprint: str) -> None:
-        """Checks that a corpus was made with this key.
-
-        Args:
-            corpus_dir: the corpus, for the message.
-            fingerprint: fingerprint of the key that the corpus was made with.
-
-        Raises:
-            DataError: the fingerprints differ.
-        """
+        """Raises `DataError` if a corpus was made with a key of another fingerprint."""
         if fingerprint != self.fingerprint:
             raise DataError(
                 f"{corpus_dir}: the corpus was made with another pseudonym key, so "
@@ -84,19 +69,13 @@ class Pseudonymizer:
         return self._code("sec_uid", sec_uid, _PSEUDONYM_DIGITS)
 
     def mention(self, handle: str) -> str:
-        """Returns `u_` and the first 10 hex digits of the handle's pseudonym.
-
-        The code is short enough for a caption, and it can be matched with the aliases
-        of a user.
-        """
+        """Returns `u_` and the first 10 hex digits of the handle's pseudonym."""
         return mention_code(self.handle(handle))
 
     def forgotten(self, value: str) -> str:
         """Returns the fingerprint of a forgotten id or code, 32 hex digits.
 
-        Args:
-            value: an id or a code. Testing whether it is on a list of fingerprints
-                requires the value and the key; the list alone identifies nobody.
+        The list of fingerprints alone identifies nobody.
         """
         return self._code("forgotten", value, _PSEUDONYM_DIGITS)
 
@@ -111,12 +90,8 @@ def post_code(key_fingerprint: str, video_id: str) -> str:
     """Returns the code under which a model stores a post, 32 hex digits.
 
     Post ids are public, so a plain hash would reveal to anybody with the model which
-    posts it was trained on. This hash is keyed with a value that only the corpus
-    contains.
-
-    Args:
-        key_fingerprint: fingerprint of the corpus key (`Pseudonymizer.fingerprint`).
-        video_id: the id of the post.
+    posts it was trained on. This hash is keyed with the fingerprint of the key of the
+    corpus, which only the corpus contains.
     """
     text = f"dc_keras/post\0{video_id}".encode()
     mac = hmac.new(key_fingerprint.encode(), text, "sha256")
@@ -131,13 +106,8 @@ def mention_code(alias: str) -> str:
 def load_or_create_key(path: Path, *, corpus_dir: Path) -> bytes:
     """Reads the key file, or creates it with mode 0600 if it does not exist.
 
-    Args:
-        path: the key file: 64 hex digits.
-        corpus_dir: the corpus that the key is for. The key must lie outside of it,
-            because a copy of the corpus would otherwise include the key.
-
-    Returns:
-        The key, 32 bytes.
+    The key, 64 hex digits, must lie outside of the corpus directory, because a copy of
+    the corpus would otherwise include it.
 
     Raises:
         DataError: the file is a directory or lies inside the corpus, other users may

@@ -10,9 +10,12 @@ import re
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cache, lru_cache
 from itertools import takewhile
+from typing import Any, get_type_hints
+
+import polars as pl
 
 HASHES = "#＃﹟"  # all characters whose NFKC is #
 _JOINERS = "\u200c\u200d"  # several scripts use them inside words
@@ -32,9 +35,7 @@ _ORIGINAL_SOUND = re.compile(ORIGINAL_SOUND_TITLES)
 def word_characters() -> str:
     """Returns the content of the character class of hashtags, for `re` and for RE2.
 
-    A hashtag consists of letters, numbers, marks, underscores and joiners of any
-    script. Variation selectors and enclosing marks are excluded. The ranges are listed
-    explicitly because `re` does not support Unicode categories, and because RE2 and
+    The ranges are listed, because `re` has no Unicode categories, and because RE2 and
     Python use tables of different Unicode versions.
     """
     ranges: list[list[str]] = []
@@ -197,6 +198,27 @@ class Edge:
         )
 
 
+# The columns of the Parquet tables of a corpus.
+_COLUMN_TYPES: dict[Any, pl.DataType] = {
+    str: pl.String(),
+    str | None: pl.String(),
+    int | None: pl.Int64(),
+    float | None: pl.Float64(),
+    bool: pl.Boolean(),
+    tuple[str, ...]: pl.List(pl.String()),
+}
+
+
+def _schema_of(record: type[Any]) -> dict[str, pl.DataType]:
+    types = get_type_hints(record)
+    return {field.name: _COLUMN_TYPES[types[field.name]] for field in fields(record)}
+
+
+SCHEMAS: dict[type[Any], dict[str, pl.DataType]] = {
+    record: _schema_of(record) for record in (Video, User, Edge)
+}
+
+
 @lru_cache(maxsize=2**16)  # a few tags account for most uses
 def normalize_hashtag(tag: str) -> str:
     """Returns the canonical form of a hashtag, which all its spellings share.
@@ -229,8 +251,7 @@ def normalize_hashtags(tags: Sequence[str]) -> tuple[str, ...]:
 def find_hashtags(text: str) -> tuple[str, ...]:
     """Returns the normalised hashtags of a caption, in order, without repeats.
 
-    A tag ends at the first character outside `word_characters`, not only at a space:
-    `#fyp#foryou.` contains two tags.
+    A tag ends at the first character outside `word_characters`, not only at a space.
     """
     if not any(mark in text for mark in HASHES):
         return ()
@@ -289,7 +310,7 @@ def clean_sound_title(
     names: Iterable[str],
     replacement: Callable[[str], str],
 ) -> str | None:
-    """Returns the title of a sound without personal names.
+    """Returns the title of a sound without personal names; None if nothing remains.
 
     The platform titles an original sound "original sound - NAME", in the language of
     the collector. NAME is always removed. Mentions and the author's handle are replaced
@@ -301,9 +322,6 @@ def clean_sound_title(
         handle: handle of the author of the post.
         names: display names that NAME may be.
         replacement: maps a lower-case handle to its pseudonym.
-
-    Returns:
-        The title; None if nothing remains of it.
     """
     head, dash, tail = title.rpartition(" - ")
     private = {name.casefold() for name in (handle, *names) if name}
@@ -324,12 +342,7 @@ def clean_sound_title(
 def find_names(
     titles: Sequence[str | None], handles: Sequence[str | None]
 ) -> list[int]:
-    """Returns the positions of the titles in which `clean_sound_title` may find a name.
-
-    Args:
-        titles: titles of sounds.
-        handles: handles of the authors of the posts.
-    """
+    """Returns the rows in which `clean_sound_title` may find a name in the title."""
     folded = map(_fold_plain, titles)
     return [
         place

@@ -27,8 +27,7 @@ import polars as pl
 import pyarrow
 import pyarrow.parquet
 
-from dc_keras.corpus.records import Edge, User, Video
-from dc_keras.corpus.schemas import SCHEMAS
+from dc_keras.corpus.records import SCHEMAS, Edge, User, Video
 from dc_keras.errors import DataError
 from tfrecords.storage.atomic_update import AtomicUpdate, finish_update
 from tfrecords.storage.atomic_update import write_answers as write_answers  # noqa: PLC0414
@@ -76,9 +75,8 @@ class Corpus:
         """Opens a corpus directory.
 
         Raises:
-            DataError: the directory has no corpus, a file is damaged, the corpus has
-                another version, or the columns of a table are not the fields of its
-                record.
+            DataError: the directory has no corpus, a file is damaged, or the corpus has
+                another version.
         """
         directory = Path(directory)
         corpus = cls(directory, require_info(directory))
@@ -141,11 +139,7 @@ class Corpus:
         return rows_of(Video, self.videos)
 
     def find_videos(self, video_ids: Sequence[str]) -> list[Video]:
-        """Returns the posts with these ids, in this order.
-
-        Raises:
-            KeyError: an id is not in the corpus.
-        """
+        """Returns the posts with these ids, in this order; KeyError for another id."""
         rows = self.videos.filter(pl.col("video_id").is_in(video_ids))
         found = {video.video_id: video for video in rows_of(Video, rows)}
         return [found[video_id] for video_id in video_ids]
@@ -160,11 +154,7 @@ class Corpus:
 
 
 def require_info(directory: Path) -> dict[str, Any]:
-    """Returns the content of corpus.json.
-
-    Raises:
-        DataError: the directory has no corpus, or the corpus has another version.
-    """
+    """Returns the content of corpus.json; raises `DataError` without a corpus."""
     info = read_info(directory)
     if info is None:
         raise DataError(
@@ -178,8 +168,7 @@ def read_info(directory: Path) -> dict[str, Any] | None:
     """Returns the content of corpus.json; None if the directory has no corpus.
 
     Raises:
-        DataError: the file is not a corpus.json of this version, or a file of the
-            corpus is damaged.
+        DataError: the corpus has another version, or one of its files is damaged.
     """
     finish_update(directory)
     path = directory / INFO_FILE
@@ -207,13 +196,9 @@ def read_info(directory: Path) -> dict[str, Any] | None:
 
 
 class CorpusWriter:
-    """Writes a corpus; the files are put in place by `finish`.
+    """Writes a corpus; `finish` puts all files in place together.
 
-    All files are replaced together. If the process is killed, the directory holds
-    either the old corpus or the new one.
-
-    Args:
-        directory: the corpus directory; created if it does not exist.
+    If the process is killed, the directory holds either the old corpus or the new one.
 
     Attributes:
         files: the update to which other files that change with the tables are added.

@@ -100,9 +100,7 @@ def find_artifacts(directories: Sequence[Path]) -> FoundArtifacts:
 def remove_leftovers(place: Path) -> None:
     """Removes incomplete files of a killed script, in an artifact or beside it.
 
-    Args:
-        place: path of the artifact, which may not exist yet. The caller must lock it
-            against other writers.
+    The caller must lock the place, which may not exist yet, against other writers.
     """
     remove_scratch(place)  # that of an import
     # Listed first, because a removed directory may contain others.
@@ -160,10 +158,7 @@ def _is_open_directory(path: Path) -> bool:
 
 
 def find_kind(directory: Path) -> str | None:
-    """Returns the kind of artifact of a directory, even if incomplete; see `Artifact`.
-
-    Returns None if the directory is no artifact.
-    """
+    """Returns the kind of artifact of a directory, even if incomplete, or None."""
     for kind, names in _FILES_OF.items():
         if any((directory / name).exists() for name in names):
             return kind

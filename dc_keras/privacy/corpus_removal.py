@@ -74,11 +74,7 @@ def forget_corpus(
 def forget_media(
     media_root: Path, forgotten: Forgotten, *, dry_run: bool = False
 ) -> int:
-    """Deletes videos and images with a removed id in their name.
-
-    Returns:
-        The number of files.
-    """
+    """Deletes videos and images with a removed id in their name; returns the number."""
     paths = [
         path
         for path in sorted(media_root.rglob("*"))
@@ -99,7 +95,6 @@ def forget_media(
 def _kept_users(
     corpus: Corpus, videos: pl.DataFrame, ties: pl.DataFrame, forgotten: Forgotten
 ) -> pl.DataFrame:
-    """Returns the remaining people, with times of their remaining posts."""
     users = forgotten.drop_rows(corpus.users, ("user_id",))
     lost = corpus.videos.join(videos, on="video_id", how="anti")["user_id"]
     is_seen = pl.col("user_id").is_in(_active_ids(videos, ties))
@@ -121,13 +116,11 @@ def _kept_users(
 
 
 def _active_ids(videos: pl.DataFrame, ties: pl.DataFrame) -> pl.Series:
-    """Returns the ids of users with a post or at an end of an edge."""
     ends = (videos["user_id"], ties["user_id"], ties["target_id"])
     return pl.concat([end.alias("end") for end in ends]).unique()
 
 
 def _filter_quarantine(path: Path, forgotten: Forgotten) -> tuple[list[str], int]:
-    """Returns the lines to keep, and the number of removed lines."""
     if not path.exists():
         return [], 0
     with path.open(encoding="utf-8", newline="\n") as file:

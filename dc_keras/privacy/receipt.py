@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -26,6 +25,7 @@ class Receipt:
             user".
         requested: the requests.
         key_fingerprint: fingerprint of the key of the requests' fingerprints.
+        is_resumed: whether an earlier run of the removal was interrupted.
         time: time of the removal, UTC.
         removed: path and kind of each artifact, and the numbers of removed items.
         trained_on_forgotten: models to retrain or delete.
@@ -35,6 +35,7 @@ class Receipt:
     rule: str
     requested: RemovalRequests
     key_fingerprint: str
+    is_resumed: bool = False
     time: datetime = field(default_factory=lambda: datetime.now(UTC))
     removed: list[tuple[Path, str, Counter[str]]] = field(default_factory=list)
     trained_on_forgotten: Sequence[Path] = ()
@@ -50,7 +51,7 @@ class Receipt:
         self.removed.append((place, kind, +counts))
         has_tables = kind == "evaluation" and (place / "tables").is_dir()
         # An earlier run may have been interrupted after it removed the rows.
-        if has_tables and (counts.total() or not _is_of_its_grid(place)):
+        if has_tables and (counts.total() or self.is_resumed):
             self.outdated.append(place / "tables")
 
     def path_in(self, directory: Path) -> Path:
@@ -77,18 +78,3 @@ class Receipt:
         }
         text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
         write_sealed(path, text)
-
-
-def _is_of_its_grid(evaluation: Path) -> bool:
-    """Returns whether the manifests of an evaluation, if any, are those evaluated."""
-    paths = list((evaluation / "manifests").glob("*.json"))
-    if not paths:
-        return True
-    config = json.loads((evaluation / "config.json").read_text(encoding="utf-8"))
-    evaluated = {config["grid_sha256"], config["temporal_sha256"]}
-    for path in paths:
-        grid = json.loads(path.read_text(encoding="utf-8"))["grid"]
-        text = json.dumps(grid, sort_keys=True, separators=(",", ":")) + "\n"
-        if hashlib.sha256(text.encode("utf-8")).hexdigest() not in evaluated:
-            return False
-    return True

@@ -75,8 +75,6 @@ def remove_from_frames(
 ) -> Removal:
     """Removes people and posts from frame records, without writing their manifest.
 
-    `dry_run` only counts.
-
     Raises:
         DataError: there are no frame records.
         RecordError: a record is damaged.
@@ -117,10 +115,6 @@ def remove_from_features(
         frames: SHA-256 of each shard of frames before the removal → after it.
         forgotten: the list of removed people and posts.
         dry_run: whether to only count.
-
-    Raises:
-        DataError: there are no feature records.
-        RecordError: a record is damaged.
     """
     manifest = read_manifest(directory)
     settings = manifest["settings"]
@@ -143,8 +137,6 @@ def remove_from_features(
 
 @dataclass
 class _Rest:
-    """Selects and counts the remaining records of a shard."""
-
     forgotten: Forgotten
     counts: Counter[str] = field(default_factory=Counter, init=False)
     num_left: int = field(default=0, init=False)
@@ -325,7 +317,6 @@ def _frame_digests(
 
 
 def _find_slideshows(corpora: Sequence[Corpus]) -> frozenset[str]:
-    """Returns the ids of slideshows with media."""
     has_media = pl.col("media_path").is_not_null() | (
         pl.col("slide_paths").list.len() > 0
     )
@@ -334,7 +325,6 @@ def _find_slideshows(corpora: Sequence[Corpus]) -> frozenset[str]:
 
 
 def _find_rewritten(corpora: Sequence[Corpus], forgotten: Forgotten) -> frozenset[str]:
-    """Returns the ids of posts whose caption names a removed person."""
     return frozenset(
         video_id
         for corpus in corpora

@@ -99,9 +99,6 @@ def find_requested(
     An id or a handle of a person includes all their known handles and posts. A line
     that no corpus has is kept, because a later import may contain it.
 
-    Returns:
-        The requests; the fingerprint of a request is that of its line in lower case.
-
     Raises:
         DataError: a handle has belonged to several people.
     """
@@ -138,10 +135,6 @@ def find_gone(
         corpora: the corpora.
         pseudonymizer: the pseudonymizer with the key.
         kind: "video" if the lines list valid posts, "user" if they list valid users.
-
-    Returns:
-        The other posts or users; the fingerprint of a request is that of the post's id
-        or of the user's pseudonym.
     """
     valid = set().union(*(_codes_of(line, pseudonymizer) for line in lines))
     if kind == "video":
@@ -156,11 +149,7 @@ def find_gone(
 
 
 def require_few(requested: RemovalRequests, corpora: Sequence[Corpus]) -> None:
-    """Refuses a removal of more than half of the posts.
-
-    Raises:
-        DataError: more than half of the posts would be removed.
-    """
+    """Raises `DataError` if more than half of the posts would be removed."""
     posts = pl.concat([c.videos.select("video_id", "user_id") for c in corpora])
     is_gone = pl.any_horizontal(pl.all().is_in(requested.codes))
     num_gone = posts.filter(is_gone).height
@@ -173,7 +162,6 @@ def require_few(requested: RemovalRequests, corpora: Sequence[Corpus]) -> None:
 
 
 def _codes_of(line: str, pseudonymizer: Pseudonymizer) -> set[str]:
-    """Returns all codes that a line may mean."""
     if line.startswith("@"):
         return {pseudonymizer.handle(line[1:]), pseudonymizer.mention(line[1:])}
     if line.isdecimal():

@@ -38,11 +38,7 @@ def forget_results(
 ) -> Counter[str]:
     """Removes them from a model, an evaluation, or a file; `dry_run` only counts.
 
-    Returns:
-        The numbers of removed `rows` and of changed `files`.
-
-    Raises:
-        DataError: a file cannot be read.
+    Returns the numbers of removed `rows` and of changed `files`.
     """
     counts: Counter[str] = Counter()
     with ExitStack() as stack:
@@ -101,11 +97,7 @@ def _replace_file(path: Path, changed: _Changed) -> None:
 def forget_bundle(
     place: Path, forgotten: Forgotten, *, dry_run: bool = False
 ) -> Counter[str]:
-    """Replaces the codes of removed posts in a bundle's configuration.
-
-    Returns:
-        The number of changed `files`.
-    """
+    """Replaces the codes of removed posts in a bundle's configuration."""
     content = json.loads((place / "config.json").read_text(encoding="utf-8"))
     kept = _replace_names(content, forgotten)
     if kept == content:
@@ -228,7 +220,6 @@ def _clean_manifest(path: Path, forgotten: Forgotten) -> _Changed | None:
 
 
 def _clean_grid(grid: Grid, forgotten: Forgotten) -> Grid:
-    """Returns a grid without removed people and posts."""
     owners, pool = grid.video_users, grid.pool_users
     users = forgotten.among((*grid.users, *owners.values(), *pool))
     gone = {video_id for video_id, user_id in owners.items() if user_id in users}

@@ -62,12 +62,7 @@ _UNREADABLE = (
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """A file with a trace, or one that cannot be read.
-
-    Attributes:
-        path: path of the file.
-        reason: the problem, without identities.
-    """
+    """A file with a trace, or one that cannot be read; the reason has no identities."""
 
     path: Path
     reason: str
@@ -105,7 +100,6 @@ def find_traces(
 
 
 def _words_in_names(names: Iterable[str]) -> set[str]:
-    """Returns the possible ids and handles in names of files and directories."""
     words: set[str] = set()
     for name in names:
         stem = name.partition("@")[2] or name

@@ -36,14 +36,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Sound:
-    """The sound of a post.
-
-    Attributes:
-        music_id: 19 digits.
-        title: as displayed.
-        author: name of the artist, or handle of the user who recorded it.
-        is_original: whether a user recorded it.
-    """
+    """The sound of a post; `author` is an artist, or the handle of who recorded it."""
 
     music_id: str
     title: str
@@ -53,14 +46,7 @@ class Sound:
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """A challenge that users join.
-
-    Attributes:
-        name: equals its first hashtag.
-        phrase: its two words.
-        hashtags: its normalised hashtags.
-        sound: its sound.
-    """
+    """A challenge that users join; its name equals its first hashtag."""
 
     name: str
     phrase: str
@@ -70,14 +56,7 @@ class Challenge:
 
 @dataclass(frozen=True, slots=True)
 class Cast:
-    """The accounts, challenges and sounds of a world.
-
-    Attributes:
-        accounts: in the order of the users of `Truth`.
-        challenges: in the order of the challenges of `Truth`.
-        topic_sounds: sounds of the topics, by title.
-        own_sounds: original sound of each user, in the order of the accounts.
-    """
+    """The accounts, challenges and sounds of a world, in the order of its `Truth`."""
 
     accounts: tuple[Account, ...]
     challenges: tuple[Challenge, ...]

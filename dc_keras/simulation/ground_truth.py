@@ -264,14 +264,9 @@ def _draw_user_tastes(
 def participation_probabilities(
     log_odds: NDArray[np.float64], prevalence: float
 ) -> NDArray[np.float64]:
-    """Returns sigmoid(log_odds + intercept), with the intercept chosen by prevalence.
+    """Returns sigmoid(log_odds + intercept), of the shape of `log_odds`.
 
-    Args:
-        log_odds: any shape.
-        prevalence: the target mean probability, in (0, 1).
-
-    Returns:
-        Probabilities in (0, 1) of the same shape, with mean `prevalence`.
+    The intercept is such that the mean probability is `prevalence`, in (0, 1).
     """
     # The mean is monotonic in the intercept, so bisection finds the unique solution. At
     # the bounds, all probabilities are below, or above, the prevalence.

@@ -68,15 +68,7 @@ class SimulatedPost:
 
 @dataclass(frozen=True, eq=False)
 class PostWriter:
-    """Writes the posts of all users.
-
-    Attributes:
-        config: parameters of the world.
-        truth: ground truth of the world.
-        cast: accounts, challenges and sounds.
-        ids: draws the ids.
-        rng: random generator.
-    """
+    """Writes the posts of all users."""
 
     config: WorldConfig
     truth: Truth

@@ -21,12 +21,7 @@ _REGIONS = {"en": "US", "es": "MX"}
 def iter_items(
     posts: Sequence[SimulatedPost], accounts: Sequence[Account]
 ) -> Iterator[dict[str, Any]]:
-    """Yields one web item per post, in the order of the posts.
-
-    Args:
-        posts: posts of the world.
-        accounts: in the order of the indices `SimulatedPost.user`.
-    """
+    """Yields one web item per post; `SimulatedPost.user` is an index of `accounts`."""
     num_videos = Counter(post.user for post in posts)
     for post in posts:
         author = accounts[post.user]

@@ -20,16 +20,7 @@ Language = Literal["en", "es"]
 
 @dataclass(frozen=True)
 class Topic:
-    """The vocabulary of a topic.
-
-    Attributes:
-        name: in English.
-        english: English nouns.
-        spanish: Spanish nouns.
-        tags: hashtags.
-        emoji: emoji.
-        sounds: titles of sounds.
-    """
+    """The vocabulary of a topic: nouns in two languages, tags, emoji and sounds."""
 
     name: str
     english: tuple[str, ...]
@@ -155,12 +146,8 @@ _TASTE_SHARPNESS = 2.5
 def taste_weights(taste: NDArray[np.float64]) -> NDArray[np.float64]:
     """Returns the probability of each of `TOPICS` or `SCENES`: a softmax of the taste.
 
-    Args:
-        taste: textual or visual taste, float64 (4,).
-
-    Returns:
-        Probabilities, float64 (8,), first of the positive ends of the components, then
-        of the negative ends.
+    The taste is float64 (4,). The result, float64 (8,), has first the positive ends of
+    its components, then the negative ends.
     """
     scores = _TASTE_SHARPNESS * np.concatenate([taste, -taste])
     odds = np.exp(scores - scores.max())
@@ -223,12 +210,7 @@ def _respell(rng: np.random.Generator, tag: str) -> str:
 
 
 def draw_challenge_phrases(rng: np.random.Generator, count: int) -> tuple[str, ...]:
-    """Draws distinct two-word names, such as "mirror jump".
-
-    Args:
-        rng: random generator.
-        count: number of names, at most 144.
-    """
+    """Draws up to 144 distinct two-word names, such as "mirror jump"."""
     phrases = [f"{head} {tail}" for head in NAME_HEADS for tail in NAME_TAILS]
     chosen = rng.choice(len(phrases), size=count, replace=False)
     return tuple(phrases[index] for index in chosen)

@@ -103,14 +103,7 @@ def write_video(path: Path, frames: Iterator[Picture]) -> None:
 
 @dataclass(frozen=True, eq=False)
 class World:
-    """A simulated world.
-
-    Attributes:
-        config: its parameters.
-        truth: its ground truth.
-        cast: accounts, challenges and sounds, in the order of the truth.
-        posts: oldest first.
-    """
+    """A simulated world; its posts are in order of time, oldest first."""
 
     config: WorldConfig
     truth: Truth
@@ -127,9 +120,6 @@ class World:
 
         No score has a higher expectation over the draws of the labels, whatever
         features a model uses. In a single draw, a score may be higher by chance.
-
-        Returns:
-            In [0, 1], by scikit-learn's definition; 0 if no pair joined.
         """
         if not self.truth.joined.any():
             return 0.0

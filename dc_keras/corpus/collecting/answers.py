@@ -33,12 +33,7 @@ _NEEDS = {
 
 
 class RefusedError(Exception):
-    """The platform sent no usable answer.
-
-    Args:
-        reason: the reason, in a few words.
-        is_final: whether an immediate retry is useless.
-    """
+    """No usable answer; `is_final` says that an immediate retry is useless."""
 
     def __init__(self, reason: str, *, is_final: bool = False) -> None:
         super().__init__(reason)
@@ -47,13 +42,7 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A user in a suggestion.
-
-    Attributes:
-        user_id: the platform's user id.
-        handle: without its @.
-        sec_uid: the id that requests for the user's posts need; "" if unknown.
-    """
+    """A user in a suggestion; `sec_uid`, which requests for posts need, may be ""."""
 
     user_id: str
     handle: str
@@ -61,14 +50,11 @@ class Member:
 
 
 def check_answer(request: str, answer: Any) -> None:
-    """Checks that an answer contains what was requested.
+    """Raises `RefusedError` if an answer lacks what was requested.
 
     Args:
         request: one of the values of REQUESTS.
         answer: parsed JSON, or the text of an answer that is not JSON.
-
-    Raises:
-        RefusedError: the answer lacks it; the message is the reason.
     """
     if not isinstance(answer, dict):
         raise RefusedError(_describe(answer))
@@ -131,10 +117,7 @@ def posts_of(page: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def members_of(answer: dict[str, Any]) -> list[Member]:
-    """Returns the users in a suggestion, in order.
-
-    The cards of hashtags and sounds have no `extraInfo.userId`.
-    """
+    """Returns the users in a suggestion, in order; other cards have no userId."""
     cards = [
         entry["cardItem"] for block in answer["body"] for entry in block["exploreList"]
     ]

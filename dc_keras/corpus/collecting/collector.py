@@ -72,7 +72,7 @@ def collect(
 
     Returns:
         One outcome per target: the group, the targets of the plan, the users of the
-            group.
+        group.
 
     Raises:
         DataError: the extra `collect` is not installed, the browser does not start, a

@@ -44,12 +44,7 @@ class Answer:
 
 
 class RawPages:
-    """The files of one target; an incomplete last line is removed on opening.
-
-    Args:
-        output: the directory of the collection.
-        target: the target of the answers.
-    """
+    """The files of one target; an incomplete last line is removed on opening."""
 
     def __init__(self, output: Path, target: Target) -> None:
         self._target = target
@@ -114,11 +109,7 @@ def _read(path: Path) -> Iterator[Answer]:
 
 
 class PostPages:
-    """The pages of a target; the whole state is derived from the saved answers.
-
-    Args:
-        output: the directory of the collection.
-        target: a hashtag, a user or a sound.
+    """The pages of a hashtag, a user or a sound, as the saved answers tell.
 
     Attributes:
         target: the target.
@@ -144,11 +135,7 @@ class PostPages:
         return not self.has_more or len(self.post_ids) >= count
 
     def add_answer(self, request: str, cursor: Any, data: Any) -> None:
-        """Saves an answer and updates the state.
-
-        Raises:
-            RefusedError: the answer lacks what was requested, or has no new posts.
-        """
+        """Saves an answer; raises `RefusedError` if it lacks what was requested."""
         answer = Answer(request, cursor, data)
         self._raw.append(answer)
         self._update(answer)

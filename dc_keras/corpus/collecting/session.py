@@ -39,9 +39,7 @@ _MEDIA_TIMEOUT_MS = 120_000
 def chromium(executable: Path | None) -> OpenContext:
     """Returns a function that starts a headless Chromium with a new profile.
 
-    Args:
-        executable: the browser. Default: the browser of playwright if it is installed,
-            else that of Debian.
+    By default, the browser is that of playwright if it is installed, else Debian's.
     """
 
     async def open_context(playwright: Playwright) -> BrowserContext:
@@ -95,9 +93,6 @@ class Session(TikTokApi):
             detail: an earlier answer that contains the target's ids, or None.
             add_answer: called with each answer (request, cursor, data); saves it, and
                 raises `RefusedError` if it is unusable.
-
-        Raises:
-            RefusedError: (during iteration) the platform sent no usable answer.
         """
         self._add_answer = add_answer
         if target.request == "sound":
@@ -134,11 +129,7 @@ class Session(TikTokApi):
         await self.make_request(f"{_HOME}node/share/discover", params=params)
 
     async def fetch_media(self, address: str) -> bytes:
-        """Returns the content of a URL of the platform's media servers.
-
-        Raises:
-            RefusedError: the file could not be downloaded.
-        """
+        """Returns the content of a URL of the platform's media servers."""
         try:
             await self._open()
             await self._wait_turn()
@@ -159,11 +150,7 @@ class Session(TikTokApi):
         params: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> Any:
-        """Sends a request until the answer is usable, a few times at most.
-
-        Raises:
-            RefusedError: no answer was usable.
-        """
+        """Sends a request until the answer is usable, a few times at most."""
         params = {} if params is None else params
         self._request = (REQUESTS[urlsplit(url).path], params.get("cursor"))
         for attempt in range(1, _TRIES):
@@ -206,12 +193,7 @@ class Session(TikTokApi):
         return text
 
     async def generate_x_bogus(self, url: str, **kwargs: Any) -> Any:
-        """Signs a URL in the page.
-
-        Raises:
-            RefusedError: the page returned no signature; the library does not check
-                this.
-        """
+        """Signs a URL in the page; the library does not check the signature."""
         signed = await super().generate_x_bogus(url, **kwargs)
         if not isinstance(signed, dict) or "X-Bogus" not in signed:
             raise RefusedError("no signature from the page: probably a captcha page")

@@ -30,7 +30,6 @@ class Snowball:
         group_size: number of users in the group.
 
     Attributes:
-        group_size: as given.
         seed: the seed user; None until its id is known.
     """
 
@@ -66,11 +65,7 @@ class Snowball:
         return None
 
     def add_answer(self, request: str, cursor: Any, data: Any) -> None:
-        """Saves an answer and updates the state.
-
-        Raises:
-            RefusedError: the answer lacks what was requested.
-        """
+        """Saves an answer; raises `RefusedError` if it lacks what was requested."""
         user = self._current
         seed = (
             None if user is None else {"user_id": user.user_id, "handle": user.handle}

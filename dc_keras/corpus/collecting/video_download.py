@@ -34,13 +34,7 @@ class MediaCounts:
 async def fetch_media(
     posts: Iterable[dict[str, Any]], directory: Path, session: Session
 ) -> MediaCounts:
-    """Downloads the missing videos of posts.
-
-    Args:
-        posts: posts as sent by the platform.
-        directory: directory of the files; created if it does not exist.
-        session: downloads the files at its limited rate.
-    """
+    """Downloads the missing videos of posts to a directory, at the session's rate."""
     directory.mkdir(parents=True, exist_ok=True)
     counts = MediaCounts()
     for post in posts:

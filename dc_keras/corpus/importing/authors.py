@@ -34,9 +34,6 @@ class Author:
 class AuthorTable:
     """Collects the aliases, times and account counts of authors.
 
-    Args:
-        users: the users of the existing corpus.
-
     Attributes:
         entries: the authors, by user id.
         handle_only: user ids that are the pseudonym of a handle.
@@ -61,11 +58,7 @@ class AuthorTable:
     ) -> str:
         """Adds one occurrence of an author; all values but `username` are pseudonyms.
 
-        Returns:
-            The user id for the record: `alias` if `user_id` is None.
-
-        Raises:
-            ValueError: both `user_id` and `alias` are None.
+        Returns the user id for the record, which is `alias` if `user_id` is None.
         """
         chosen = alias if user_id is None else user_id
         if chosen is None:
@@ -91,9 +84,7 @@ class AuthorTable:
         """Merges authors who are known by handle with the owners of the handles.
 
         A handle that belonged to two ids is not merged, because its owner is ambiguous.
-
-        Returns:
-            User id of a handle → user id of its owner, for renaming records.
+        Returns the user id of each merged handle → the user id of its owner.
         """
         owners = self._owners()
         renames = {a: owners[a] for a in sorted(self.handle_only) if a in owners}

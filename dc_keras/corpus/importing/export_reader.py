@@ -69,14 +69,7 @@ class Sink(Protocol):
 
 
 class ExportReader:
-    """Reads units of export files.
-
-    Args:
-        options: how to read.
-
-    Attributes:
-        source_names: the names of the sources that are tried.
-    """
+    """Reads units of export files; `source_names` are those that are tried."""
 
     def __init__(self, options: ReadingOptions) -> None:
         self._sources = choose_sources(options.source, options.source_file)
@@ -89,15 +82,12 @@ class ExportReader:
     def read(
         self, unit: Unit, sink: Sink, post_authors: dict[str, str] | None = None
     ) -> UnitContent:
-        """Reads a unit.
+        """Reads a unit; returns its content other than posts and rejected records.
 
         Args:
             unit: the pieces to read.
             sink: takes posts and rejected records.
             post_authors: id of a post → pseudonym of its author, from earlier units.
-
-        Returns:
-            The other content of the unit.
         """
         self._maker.start(post_authors or {})
         self._sink = sink

@@ -26,11 +26,7 @@ _ROWS_A_GROUP = 2**11
 
 
 class PostSorter:
-    """Takes posts in any order and returns them as tables sorted by id.
-
-    Args:
-        directory: an existing directory for the parts; the caller removes it.
-    """
+    """Takes posts in any order and returns them as tables sorted by id."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory

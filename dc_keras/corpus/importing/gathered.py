@@ -129,7 +129,6 @@ class Gathered:
             self._rejected.write(f"{json.dumps(entry)}\n")
 
     def _lines_before(self, piece: Piece) -> int:
-        """Returns the number of lines of the file before a piece."""
         if not piece.start:
             return 0
         counted, number = self._counted

@@ -40,9 +40,14 @@ from dc_keras.corpus.importing.sources.custom import make_source
 from dc_keras.corpus.importing.sources.post import Post, RawRecord
 from dc_keras.corpus.importing.sources.sniffing import AUTO, register
 from dc_keras.corpus.importing.unit_content import FileReport, SourceCounts
-from dc_keras.corpus.pseudonyms import Pseudonymizer
+from dc_keras.corpus.pseudonyms import (
+    DEFAULT_KEY_FILE,
+    Pseudonymizer,
+    load_or_create_key,
+)
 from dc_keras.corpus.records import Edge
 from dc_keras.corpus.store import VIDEOS_FILE, Corpus, CorpusWriter, read_info
+from dc_keras.errors import DataError
 from tfrecords.memory import without_garbage_collection
 from tfrecords.storage.locking import writing
 
@@ -52,15 +57,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ImportSummary:
-    """The result of an import.
+    """The result of an import; numbers of posts, users and edges are of the corpus.
 
     Attributes:
         sources: counts by source name; unrecognised records count as `unknown`.
         files: the recognised formats and rejected records of each file.
-        num_videos: number of posts in the corpus after the import.
-        num_users: number of users in the corpus after the import: authors and ends of
-            edges.
-        num_edges: number of edges in ties.parquet after the import.
         media: the media found under the media root; None without one.
         num_recognised: number of posts that the corpus contained before, and that were
             removed because this import relates their authors to forgotten people.
@@ -110,6 +111,46 @@ def register_source(
         DataError: another source has this name, or it is not a word.
     """
     register(make_source(name, sniff, read))
+
+
+def import_exports(
+    inputs: str | Path | Sequence[str | Path],
+    corpus_dir: str | Path,
+    *,
+    key_file: str | Path = DEFAULT_KEY_FILE,
+    source: str = AUTO,
+    media_root: str | Path | None = None,
+) -> Corpus:
+    """Imports export files into a new or existing corpus, and opens it.
+
+    Args:
+        inputs: paths, glob patterns or directories of exports.
+        corpus_dir: the corpus directory; created if it does not exist.
+        key_file: the secret key of the pseudonyms; created if it does not exist. It
+            must lie outside the corpus directory.
+        source: name of the export's format, or "auto" to recognise it.
+        media_root: directory of the media; None keeps that of an existing corpus.
+
+    Raises:
+        DataError: an input matches no file, no record could be read, the key is not
+            that of the corpus, or `media_root` is not a directory.
+    """
+    given = [inputs] if isinstance(inputs, str | Path) else list(inputs)
+    place = Path(corpus_dir).expanduser()
+    key = load_or_create_key(Path(key_file), corpus_dir=place)
+    summary = import_files(
+        [str(path) for path in given],
+        place,
+        pseudonymizer=Pseudonymizer(key),
+        source=source,
+        media_root=media_root,
+    )
+    if summary.is_empty:
+        raise DataError(
+            "`inputs` must contain records of a known format (docs/importing.md). "
+            f"Received: {', '.join(str(path) for path in given)}"
+        )
+    return Corpus.open(place)
 
 
 @without_garbage_collection()  # reading makes no cycles, and it costs 25%
@@ -244,7 +285,6 @@ def _extend_forgotten(
 def _filter_edges(
     edges: Iterable[Edge], renames: Mapping[str, str], forgotten: Forgotten
 ) -> dict[Edge, None]:
-    """Returns the edges under their final user ids, without forgotten ones."""
     renamed = dict.fromkeys(edge.renamed(renames) for edge in edges)
     return {edge: None for edge in renamed if not forgotten.has_edge(edge)}
 
@@ -271,14 +311,12 @@ def _merge_exports(
 
 
 def _count_existing(table: pl.DataFrame) -> int:
-    """Returns how many posts of a table are from the existing corpus."""
     return table.filter(pl.col(ORDER) < 0).height
 
 
 def _count_forgotten(
     table: pl.DataFrame, kept: pl.DataFrame, counts: Mapping[str, SourceCounts]
 ) -> None:
-    """Counts the records that arrived and are not kept, by source."""
     if kept.height == table.height:
         return
     arrived, stayed = (
@@ -311,7 +349,6 @@ def _count_arrivals(
 def _total_notes(
     kept_notes: Mapping[str, Counter[str]], known: Corpus | None
 ) -> dict[str, dict[str, int]]:
-    """Returns the notes on all records of the corpus, by source."""
     before = {} if known is None else known.info.get("notes", {})
     total = {source: Counter(notes) for source, notes in before.items()}
     for source, notes in kept_notes.items():
@@ -326,8 +363,7 @@ def _total_notes(
 def remove_scratch(directory: Path) -> None:
     """Removes the temporary directories of interrupted imports: they contain captions.
 
-    Args:
-        directory: the corpus directory; the caller must hold its write lock.
+    The caller must hold the write lock of the corpus directory.
     """
     # The names that `tempfile` gives.
     name = re.compile(rf"\.{re.escape(directory.name)}-import-[a-z0-9_]{{8}}")

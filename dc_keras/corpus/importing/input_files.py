@@ -48,10 +48,7 @@ def find_files(inputs: Sequence[str]) -> list[Path]:
 
 
 def are_simulated(files: Iterable[Path]) -> bool:
-    """Returns whether a file belongs to a world of `simulate`.
-
-    A world has a truth.json beside its export, which says that it is synthetic.
-    """
+    """Returns whether a file has the truth of a world of `simulate` beside it."""
     places = {file.parent / _TRUTH_FILE for file in files}
     return any(_is_truth(place) for place in places if place.is_file())
 

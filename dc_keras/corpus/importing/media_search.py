@@ -34,15 +34,7 @@ from tfrecords.media_paths import (
 
 @dataclass(frozen=True, slots=True)
 class MediaReport:
-    """Counts of attached media files.
-
-    Attributes:
-        with_video: number of posts with a video file.
-        with_slides: number of posts with slides.
-        without: number of posts with neither.
-        ambiguous: number of posts with several candidates, of which the first was
-            taken.
-    """
+    """Numbers of posts: with a video, with slides, with neither, with several files."""
 
     with_video: int = 0
     with_slides: int = 0
@@ -93,11 +85,7 @@ class MediaIndex:
         self.report = MediaReport(ambiguous=sum(is_ambiguous))
 
     def attach(self, table: pl.DataFrame) -> pl.DataFrame:
-        """Returns posts with `media_path` and `slide_paths` set to the files found.
-
-        Args:
-            table: the fields of `Video`; every post may be given once only.
-        """
+        """Returns posts, each given once only, with the paths of the files found."""
         joined = table.join(
             self._chosen, on="video_id", how="left", maintain_order="left"
         )
@@ -131,7 +119,6 @@ class MediaIndex:
 def _choose_media(
     found: Mapping[str, _Candidates], hidden: Mapping[tuple[PurePosixPath, str], str]
 ) -> pl.DataFrame:
-    """Returns the best video file and the best slides of each post."""
     rows = []
     for video_id, candidates in found.items():
         path = min(candidates.videos, key=nearness, default=None)

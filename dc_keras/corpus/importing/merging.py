@@ -27,7 +27,7 @@ _CAPTION = ("caption", "hashtags", "mentions", "first_collected_at")
 def merge_table(
     table: pl.DataFrame, *, handle_only: Collection[str] = ()
 ) -> tuple[pl.DataFrame, Counter[str]]:
-    """Returns a table with one row per post.
+    """Returns a table with one row per post, sorted by video_id.
 
     Args:
         table: the fields of `Video`; all exports of a post are adjacent, in order of
@@ -35,8 +35,7 @@ def merge_table(
         handle_only: see `merge_videos`.
 
     Returns:
-        The table, sorted by video_id, and the number of exports, by source, whose
-        author differs from that of the first export.
+        The table, and the number of exports, by source, whose author differs.
     """
     conflicts: Counter[str] = Counter()
     is_repeated = table["video_id"].is_duplicated()
@@ -67,13 +66,8 @@ def merge_videos(
     """Returns the merged record of two exports of the same post.
 
     Merging a record with itself returns the record. The order of the exports matters
-    only if they have the same `collected_at`; `first` then counts as older.
-
-    Args:
-        first: the existing record.
-        second: the new record.
-        handle_only: user ids that stand for a handle; another id of the author is
-            preferred.
+    only if they have the same `collected_at`; `first` then counts as older. An author
+    id other than those in `handle_only`, which stand for a handle, is preferred.
     """
     older, newer = sorted((first, second), key=_caption_time)
     older_counts, newer_counts = sorted((first, second), key=_counts_sort_key)

@@ -40,14 +40,7 @@ _AS_GIVEN = (
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Posts to convert, as one list per field.
-
-    Attributes:
-        posts: the fields of `Post`, as the sources read them.
-        user_ids: pseudonyms of the authors.
-        sources: names of the sources.
-        collected_at: collection times of the exports, UTC seconds.
-    """
+    """Posts to convert, as one list per field, with the pseudonyms of their authors."""
 
     posts: dict[str, list[Any]] = field(
         default_factory=lambda: {name: [] for name in Post.__struct_fields__}
@@ -74,10 +67,6 @@ class Batch:
 class RecordMaker:
     """Makes pseudonymous records and adds all people in them to an alias table.
 
-    Args:
-        pseudonymizer: computes the pseudonyms; holds the key.
-        keep_handles: whether to keep handles in addition to their pseudonyms.
-
     Attributes:
         authors: the alias table since `start`.
     """
@@ -92,22 +81,13 @@ class RecordMaker:
         self.start({})
 
     def start(self, post_authors: dict[str, str]) -> None:
-        """Starts a unit with a new alias table.
-
-        Args:
-            post_authors: id of a post → pseudonym of its author, for posts that do not
-                contain it.
-        """
+        """Starts a unit with a new alias table; earlier units give `post_authors`."""
         self.authors = AuthorTable()
         self._pseudonyms: dict[Person, str] = {}
         self._post_authors: ChainMap[str, str] = ChainMap({}, post_authors)
 
     def user_ids(self, posts: PostColumns) -> list[str]:
-        """Returns the pseudonyms of the authors.
-
-        Raises:
-            UnreadablePostError: the author of a post is unknown.
-        """
+        """Returns the pseudonyms of the authors, or raises `UnknownAuthorError`."""
         authors = posts["author"]
         if all(authors):
             known = self._pseudonyms.get
@@ -171,7 +151,6 @@ class RecordMaker:
     def _captions_and_mentions(
         self, posts: PostColumns
     ) -> tuple[list[str], list[tuple[str, ...]]]:
-        """Returns captions without handles, and the codes of the mentioned users."""
         captions, mentions = list(posts["caption"]), list(posts["mentions"])
         for row, (caption, others) in enumerate(zip(captions, mentions, strict=True)):
             if others or records.has_mentions(caption):
@@ -215,7 +194,6 @@ class RecordMaker:
         return edge.target
 
     def _person(self, person: Person) -> str:
-        """Returns the pseudonym of a person, from the cache if possible."""
         user_id = self._pseudonyms.get(person)
         if user_id is None:
             if len(self._pseudonyms) >= _CACHE_SIZE:
@@ -233,7 +211,6 @@ class RecordMaker:
         )
 
     def _new_names(self, person: Person) -> tuple[str | None, str | None, str | None]:
-        """Returns the pseudonyms of the id, the handle and the secUid."""
         code = self._code
         return (
             _map(code.user, person.user_id),
@@ -245,7 +222,6 @@ class RecordMaker:
 def _times_and_notes(
     posts: PostColumns,
 ) -> tuple[list[int | None], list[tuple[str, ...]]]:
-    """Returns the posting times, and the notes including those on the times."""
     times, notes = list(posts["create_time"]), list(posts["notes"])
     for row in find_unconfirmed(posts["video_id"], times):
         noted = list(notes[row])

@@ -78,10 +78,10 @@ def read_units(
     workers: int = 1,
     cluster: RayCluster | None = None,
 ) -> None:
-    """Reads all units.
+    """Reads all units, in order, and merges them into what is gathered.
 
     Args:
-        units: the units, in order.
+        units: the units.
         options: how to read.
         gathered: what the units are merged into.
         scratch: existing directory for the files of other processes.
@@ -150,11 +150,7 @@ def _read_apart(
 
 
 class UnitWriter:
-    """Writes a unit; a `Sink`, and a context in which the files are open.
-
-    Args:
-        directory: an existing directory.
-    """
+    """Writes a unit to a directory; a `Sink`, and a context of the open files."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory

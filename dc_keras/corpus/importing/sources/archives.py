@@ -83,8 +83,6 @@ def iter_members(piece: Piece) -> Iterator[ArchiveMember]:
 
 
 class _Budget:
-    """The number of bytes that may still be unpacked from one file on disk."""
-
     def __init__(self, allowed: int) -> None:
         self._left = allowed
 
@@ -259,7 +257,6 @@ def _entry(name: str, open_stream: Opener, budget: _Budget) -> ArchiveMember:
 
 
 def _is_ignored(name: str) -> bool:
-    """Whether an entry is a system file, a hidden file, an image or a video."""
     path = PurePosixPath(name)
     is_hidden = path.name.startswith(".") or "__MACOSX" in path.parts
     is_hidden |= path.name.lower() in ("thumbs.db", "desktop.ini")

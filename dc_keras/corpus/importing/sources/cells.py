@@ -159,7 +159,6 @@ def _unwrap_single(values: list[Any]) -> list[Any] | None:
 
 
 def _strip_brackets(text: str) -> str | None:
-    """Returns the text between the outer brackets, None if there are none."""
     call = _CALL.fullmatch(text)
     if call is not None and "(" in text:
         inner = call["inner"].strip()

@@ -232,7 +232,6 @@ def _list_parts(document: dict[str, Any]) -> list[tuple[str, Any]]:
 
 
 def _parse_json_text(value: object) -> Any:
-    """Returns the object or list in a JSON text, None if there is none."""
     if not isinstance(value, str) or value.lstrip()[:1] not in ("{", "["):
         return None
     try:
@@ -295,7 +294,6 @@ def _child(document: dict[str, Any], key: str, inner: str) -> Any:
 
 
 def _describe_error(document: dict[str, Any]) -> str | None:
-    """Returns a description of an error answer, None for other answers."""
     for key in ("statusCode", "status_code"):
         code = document.get(key)
         if isinstance(code, int) and code != 0:

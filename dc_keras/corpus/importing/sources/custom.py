@@ -28,11 +28,6 @@ def make_source(
 ) -> Source:
     """Returns a source that rejects the records for which `read` fails.
 
-    Args:
-        name: name of the format.
-        sniff: whether a raw record has this format.
-        read: converts it to a post.
-
     Raises:
         DataError: the name is not a word.
     """

@@ -85,10 +85,7 @@ class Fields:
         return None
 
     def time(self, name: str, *paths: str) -> int | None:
-        """Returns a time in UTC seconds, from a number in s, ms or µs or a zoned text.
-
-        A text without a zone gives None and the note `local`.
-        """
+        """Returns UTC seconds, from a number in s, ms or µs or from a zoned text."""
         for path in paths:
             value = self._get(path)
             time = None if value is None else values.parse_whole_number(value)
@@ -105,10 +102,7 @@ class Fields:
         return None
 
     def seconds(self, name: str, *paths: str) -> float | None:
-        """Returns a finite number of seconds of at least 0, also from a text.
-
-        A text may be a duration such as `00:01:15`.
-        """
+        """Returns a finite number of seconds of at least 0, also from a duration."""
         for path in paths:
             seconds = values.parse_duration(self._get(path))
             if seconds is not None and math.isfinite(seconds) and seconds >= 0:
@@ -140,8 +134,7 @@ class Fields:
         """Returns an id as a string; "", "0" and "REDACTED" are not ids.
 
         Raises:
-            UnreadablePostError: the id was rounded by a float or a spreadsheet, or the
-                value is not an id.
+            UnreadablePostError: the id was rounded, or the value is not an id.
         """
         for path in paths:
             value = self._get(path)
@@ -175,8 +168,7 @@ class Fields:
         """Returns the id of the post, from the paths or from its URL.
 
         Raises:
-            UnreadablePostError: there is no id, it was rounded by a float, or it has
-                other characters than digits.
+            UnreadablePostError: there is no id, or none of TikTok, or it was rounded.
         """
         found = self.identifier("video_id", *paths)
         if found is None:
@@ -205,11 +197,7 @@ class Fields:
         handle: tuple[str, ...] = (),
         sec_uid: tuple[str, ...] = (),
     ) -> Person | None:
-        """Returns a person, None if there is neither an id nor a handle.
-
-        Raises:
-            UnreadablePostError: the id was rounded by a float.
-        """
+        """Returns a person, None if there is neither an id nor a handle."""
         person = Person(
             user_id=self.identifier("author_id", *user_id) if user_id else None,
             handle=self._handle(handle) if handle else None,
@@ -227,8 +215,7 @@ class Fields:
         """Returns the author of the post, by default from the handle in its URL.
 
         Raises:
-            UnreadablePostError: there is neither an id nor a handle, or the id was
-                rounded by a float.
+            UnreadablePostError: there is neither an id nor a handle, or a rounded id.
         """
         author = self.person(user_id=user_id, handle=handle, sec_uid=sec_uid)
         if author is None:
@@ -255,9 +242,7 @@ class Fields:
         return AccountCounts(*counts) if any(n is not None for n in counts) else None
 
     def entries(self, path: str, *, are_words: bool = False) -> Sequence[Any]:
-        """Returns the list at a path, () if there is none.
-
-        A text is read as a list in a cell (`cells.read_list`).
+        """Returns the list at a path, also in a cell; () if there is none.
 
         Args:
             path: path of the list.
@@ -281,10 +266,7 @@ class Fields:
         return value if isinstance(value, list) else ()
 
     def texts(self, path: str, *keys: str, are_words: bool = False) -> Iterator[str]:
-        """Yields the texts of a list; for an object, the first value among `keys`.
-
-        Empty texts are omitted.
-        """
+        """Yields the texts of a list; for an object, the first value among `keys`."""
         keys = addresses.with_other_spellings(keys)
         for entry in self.entries(path, are_words=are_words):
             value = entry
@@ -308,13 +290,7 @@ class Fields:
         return tuple(found)
 
     def hashtags(self, caption: str, links: str, listed: str) -> tuple[str, ...]:
-        """Returns the tags that a post links to, then the challenges that list it.
-
-        Args:
-            caption: used for the tags if the post has no links.
-            links: path of the list of links.
-            listed: path of the list of challenges.
-        """
+        """Returns the tags of `links`, or else of the caption, and then of `listed`."""
         linked = (
             self.texts(links, "hashtagName", "HashtagName", are_words=True)
             if self._has_list(links)
@@ -340,7 +316,6 @@ class Fields:
         return None
 
     def _has_list(self, path: str) -> bool:
-        """Whether there is a list at a path, or a cell with one."""
         value = self._get(path)
         if isinstance(value, str):
             return bool(value.strip()) and not cells.is_placeholder(value)
@@ -387,7 +362,6 @@ class Fields:
             self.note(f"malformed.{name}")
 
     def _repair(self, text: str) -> str:
-        """Repairs doubly escaped characters and split surrogate pairs."""
         if "\\u" in text:
             repair_surrogates = values.decode_double_escapes(text)
             if repair_surrogates != text:

@@ -34,7 +34,6 @@ def rejection_reason(record: Mapping[str, Any]) -> str | None:
 
 
 def _platform(record: Mapping[str, Any]) -> str | None:
-    """Returns the reason for rejecting a record of another platform."""
     for platform in _platforms(record):
         if not addresses.is_tiktok_name(platform):
             return f"{_OTHER}{_in_parentheses(platform)}"
@@ -47,7 +46,6 @@ def _platform(record: Mapping[str, Any]) -> str | None:
 
 
 def _other_content(record: Mapping[str, Any]) -> str | None:
-    """Returns the reason for rejecting records of TikTok that are not posts."""
     if _is_live(record):
         return "a live room, not a post"
     if record.get("_type") in ("playlist", "multi_video") and not _has_entries(record):
@@ -113,7 +111,6 @@ def _is_from_douyin(record: Mapping[str, Any]) -> bool:
 
 
 def _is_live(record: Mapping[str, Any]) -> bool:
-    """Whether a record is, or announces, a live room."""
     status = record.get("live_status")
     key = record.get("extractor_key") or record.get("extractor")
     return bool(

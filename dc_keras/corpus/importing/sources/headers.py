@@ -75,8 +75,7 @@ def is_header(cells: Sequence[str]) -> bool:
 def rejection_reason(lines: Iterable[Sequence[str]]) -> str | None:
     """Returns why the first header in these lines is not that of a table of posts.
 
-    None if no line is a header. The reason contains only known column names, because
-    others may name a person.
+    The reason contains only known column names, because others may name a person.
     """
     for cells in lines:
         names = [_trim(cell) for cell in cells]
@@ -105,7 +104,6 @@ def column_paths(cells: Sequence[str]) -> list[Path]:
 
 
 def _spell(name: str, given: set[str]) -> Path:
-    """Returns the path as sources spell it, unless another column has that name."""
     parts = _PARTS.split(name) if _PATH.fullmatch(name) else [name]
     spelt = tuple(map(_spell_part, parts))
     return tuple(parts) if ".".join(spelt) in given else spelt

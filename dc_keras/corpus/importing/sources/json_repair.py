@@ -86,7 +86,6 @@ def _as_json(defect: re.Match[str]) -> str:
 
 
 def _size(values: list[Any]) -> int:
-    """Returns the number of values; the entries of lists are counted individually."""
     return sum(len(value) if isinstance(value, list) else 1 for value in values)
 
 
@@ -98,7 +97,6 @@ def _parse_value(text: str, start: int) -> tuple[Any, int | None]:
 
 
 def _parse_truncated(text: str, start: int, depth: int) -> Any:
-    """Returns the intact part of a truncated value; None if there is none."""
     opening = text[start : start + 1]
     if depth > _MAX_DEPTH or opening not in ("[", "{"):
         return None
@@ -130,7 +128,6 @@ def _parse_truncated(text: str, start: int, depth: int) -> Any:
 
 
 def _has_object(part: Any) -> bool:
-    """Whether a part contains an object with a key."""
     if isinstance(part, list):
         return any(map(_has_object, part))
     return isinstance(part, dict) and bool(part)

@@ -83,11 +83,7 @@ class Paths:
         return cls(**values)
 
     def read(self, record: RawRecord) -> Post:
-        """Maps a record to a `Post`.
-
-        Raises:
-            UnreadablePostError: there is no valid id, or no author.
-        """
+        """Maps a record to a `Post`, or raises `UnreadablePostError`."""
         return self.read_fields(Fields(record, witnesses=self.witnesses))
 
     def read_fields(self, record: Fields) -> Post:
@@ -150,14 +146,10 @@ def mapped_source(
     paths: str,
     change: Callable[[Fields, Post], Mapping[str, Any]] = lambda fields, post: {},
 ) -> Source:
-    """Returns the source of a format that a table of paths describes.
+    """Returns the source of a format that a table of paths describes (`Paths.of`).
 
-    Args:
-        name: name of the source.
-        matches: see `Source`.
-        paths: the table, for `Paths.of`.
-        change: returns values of fields that need more than a path. It may add notes to
-            the fields of the record, and raise `UnreadablePostError`.
+    `change` returns values of fields that need more than a path. It may add notes to
+    the fields of the record, and raise `UnreadablePostError`.
     """
     table = Paths.of(paths)
 

@@ -20,11 +20,7 @@ def show_handles(caption: str, entries: Iterable[Any]) -> str:
     """Returns a caption in which every marked mention is a handle.
 
     If the export does not contain the handle, a display name of several words becomes a
-    bare "@". Marked texts that do not begin with an @ are unchanged.
-
-    Args:
-        caption: as given.
-        entries: entries of `textExtra`, with the key names of any version.
+    bare "@". The entries are those of `textExtra`, with the key names of any version.
     """
     if not has_mentions(caption):
         return caption

@@ -106,7 +106,6 @@ def _has_name(entry: dict[str, Any]) -> bool:
 
 
 def _owner(value: object, depth: int = 0) -> Person | None:
-    """Returns the owner of a download: the user name of the profile."""
     if not isinstance(value, dict) or depth > _DEPTH:
         return None
     for key, child in value.items():

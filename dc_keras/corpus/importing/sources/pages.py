@@ -37,8 +37,6 @@ def find_payloads(page: str) -> list[tuple[str, str]]:
 
 
 class _Scripts(HTMLParser):
-    """Collects the JSON text of the scripts that contain the state of a page."""
-
     def __init__(self) -> None:
         super().__init__(convert_charrefs=False)
         self.payloads: list[tuple[str, str]] = []

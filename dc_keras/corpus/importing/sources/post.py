@@ -24,10 +24,7 @@ class TypedRow(Row):
 
 
 class UnreadablePostError(ValueError):
-    """A record cannot be read as a post; the message is the reason for the quarantine.
-
-    The message must not contain the content of the record, which is personal data.
-    """
+    """A record cannot be read as a post; the reason must not contain its content."""
 
 
 class UnknownAuthorError(UnreadablePostError):
@@ -49,13 +46,7 @@ class Person(msgspec.Struct, frozen=True, gc=False):
 
 
 class AccountCounts(msgspec.Struct, frozen=True, gc=False):
-    """The counts of an author's account at collection time.
-
-    Attributes:
-        followers: number of followers.
-        total_likes: likes of all its posts.
-        total_posts: number of its posts.
-    """
+    """The counts of an author's account at collection time; see `records.User`."""
 
     followers: int | None = None
     total_likes: int | None = None
@@ -88,12 +79,7 @@ class RawEdge:
 
 @dataclass(frozen=True, slots=True)
 class RawEdges:
-    """The content of a record that has edges but is not a post.
-
-    Attributes:
-        edges: at least one edge.
-        notes: see `Post`.
-    """
+    """The content of a record that has edges, at least one, but is not a post."""
 
     edges: tuple[RawEdge, ...]
     notes: tuple[str, ...] = ()

@@ -74,11 +74,9 @@ def read_documents(
 
 
 def is_json_lines(path: Path, max_bytes: int) -> bool:
-    """Whether a file is JSON lines, so that each range of its lines can be read alone.
+    """Whether each range of the lines of a file can be read alone.
 
-    Args:
-        path: the file.
-        max_bytes: if its first line is longer, the result is false.
+    False if its first line has more than `max_bytes`.
     """
     with path.open("rb", buffering=CHUNK) as file:
         head = file.read(encodings.HEAD)
@@ -172,7 +170,6 @@ def _read_json(
 
 
 def _first_line(file: BinaryIO, max_bytes: int) -> tuple[int, bytes]:
-    """Returns the number and content of the first line that is not blank."""
     number = 0
     while line := file.readline(max_bytes):
         number += 1
@@ -234,7 +231,6 @@ def _read_other(number: int, line: bytes) -> Iterator[Document]:
 
 
 def _blocks(file: BinaryIO) -> Iterator[list[bytes]]:
-    """Yields all lines in blocks of about _BLOCK bytes."""
     block: list[bytes] = []
     size = 0
     try:
@@ -251,7 +247,6 @@ def _blocks(file: BinaryIO) -> Iterator[list[bytes]]:
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:
-    """Yields all lines, truncated to MAX_BYTES."""
     while line := file.readline(MAX_BYTES):
         yield line
         while line and not line.endswith(b"\n"):
@@ -287,7 +282,6 @@ def _parse_leniently(position: str, data: bytes) -> Document:
 
 
 def _read_values(position: str, data: bytes) -> Iterator[Document]:
-    """Yields the intact values in invalid JSON, and one reason for the rest."""
     values, reason = _values(data)
     for number, value in enumerate(values, start=1):
         place = position if len(values) == 1 else f"{position} value {number}"

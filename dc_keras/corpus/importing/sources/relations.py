@@ -86,7 +86,6 @@ def _read_comment(record: RawRecord, context: RequestContext) -> RawEdges:
 
 
 def _reply(fields: Fields, video_id: str) -> RawEdge:
-    """Returns the edge from the author of a comment to the post."""
     actor = fields.person(
         user_id=_USER_IDS,
         handle=_HANDLES,
@@ -187,7 +186,6 @@ SUGGESTED = Source(
 
 
 def _read_whichtok_user(record: RawRecord, context: RequestContext) -> RawEdges:
-    """Maps a user to the suggestions next to them, and to their posts."""
     fields = Fields(record)
     user = fields.author(user_id=("id",), handle=("username",), sec_uid=("secUid",))
     hashtags = fields.texts("sugg_hashtags", "title", "name")

@@ -164,7 +164,6 @@ def _unwrap_mongo(value: Any, depth: int) -> Any:
 
 
 def _number(text: object) -> Any:
-    """Returns the whole number in a text, or the text if it is not one."""
     if not isinstance(text, str):
         return text
     try:

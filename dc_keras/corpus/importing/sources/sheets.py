@@ -130,7 +130,6 @@ def _row(columns: list[Path], cells: Sequence[Any], position: str) -> Document:
 
 
 def _shown(cell: object) -> str:
-    """Returns a cell as the displayed text."""
     if isinstance(cell, float) and _is_exact(cell):
         return str(int(cell))
     return str(cell).lower() if isinstance(cell, bool) else str(cell)

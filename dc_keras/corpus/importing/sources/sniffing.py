@@ -55,11 +55,7 @@ SOURCE_NAMES = tuple(sorted(source.name for source in _SOURCES))
 
 
 def register(source: Source) -> None:
-    """Adds a source, which is tried before all others.
-
-    Raises:
-        DataError: another source has this name.
-    """
+    """Adds a source, which is tried before all others; its name must be new."""
     if source.name in (AUTO, *SOURCE_NAMES, *(known.name for known in _REGISTERED)):
         raise DataError(
             f"`name` must not be that of another source. Received: name={source.name!r}"
@@ -95,7 +91,7 @@ def choose_sources(name: str, source_file: str | None = None) -> tuple[Source, .
         source_file: Python file that registers sources; it is executed.
 
     Raises:
-        DataError: there is no such source.
+        DataError: there is no such source, or the file fails.
     """
     custom = tuple(_REGISTERED)
     if source_file is not None:

@@ -42,13 +42,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The header of a table.
-
-    Attributes:
-        columns: path of each column in a record.
-        delimiter: separator of the cells.
-        is_spaced: whether a space follows each delimiter.
-    """
+    """The path of each column in a record, and what separates the cells."""
 
     columns: list[Path]
     delimiter: str
@@ -93,13 +87,7 @@ def rejection_reason(lines: Sequence[bytes]) -> str | None:
 def read_rows(
     header: Header, lines: Iterable[bytes], number: int
 ) -> Iterator[Document]:
-    """Yields the rows of a table.
-
-    Args:
-        header: the header of the table.
-        lines: the lines below it.
-        number: line number of the header in the file.
-    """
+    """Yields the rows below a header, which is line `number` of the file."""
     csv.field_size_limit(_MAX_CELL)
     texts = (line.decode("utf-8", "surrogateescape") for line in lines)
     reader = csv.reader(

@@ -67,10 +67,6 @@ def find_rounded(ids: Iterable[str]) -> list[int]:
 def read_id(name: str, value: object) -> str:
     """Returns an id as a text, without the quotes and grouping of spreadsheets.
 
-    Args:
-        name: name of the id, for the error.
-        value: as the export has it.
-
     Raises:
         RoundedIdError: the id was rounded to a float.
         UnreadablePostError: the value is neither a text nor a whole number.
@@ -173,10 +169,7 @@ def _unescape(match: re.Match[str]) -> str:
 
 
 def is_foreign_id(number: int) -> bool:
-    """Whether an id has the length of TikTok's ids, but an earlier time than any.
-
-    This is true for the ids of X and of Instagram.
-    """
+    """Whether an id is as long as TikTok's, but of an earlier time, as of X."""
     return _LONG_ID <= number < FIRST_ID
 
 

@@ -218,7 +218,6 @@ def _find_irregular(given: _Given, start: int, end: int) -> Iterator[int]:
 
 
 def _is_any_irregular(given: _Given) -> bool:
-    """Whether any value requires the general reader."""
     ids = (given["id"], given["author.id"], given["music.id"])
     duets = [duet.duetFromId for duet in given["duetInfo"] if duet]
     exact = [compress(given[name], given["statsV2"]) for name in _EXACT]
