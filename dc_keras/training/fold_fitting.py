@@ -200,11 +200,12 @@ class FoldFitting:
         """
         if data.table is not self.data.table:
             embedded = embed_sides(proxies, data.table)
-        else:
-            if recipe.model not in self._embedded:
-                self._embedded[recipe.model] = embed_sides(proxies, data.table)
-            embedded = self._embedded[recipe.model]
-        return deep_challenger_examples(data, embedded, support_size)
+            return deep_challenger_examples(data, embedded, support_size)
+        if recipe.model not in self._embedded:
+            self._embedded[recipe.model] = embed_sides(proxies, data.table)
+        return deep_challenger_examples(
+            data, self._embedded[recipe.model], support_size
+        )
 
     def _fusion(self, recipe: Recipe, proxies: Proxies) -> FusedVideos:
         """Returns the fusion of videos, fitted once for all recipes that share it."""
