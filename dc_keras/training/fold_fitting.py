@@ -200,9 +200,8 @@ class FoldFitting:
         The embeddings of the videos of the fold itself are made once.
         """
         if data.table is not self.data.table:
-            return deep_challenger_examples(
-                data, embed_sides(proxies, data.table), support_size
-            )
+            embedded = embed_sides(proxies, data.table)
+            return deep_challenger_examples(data, embedded, support_size)
         if recipe.model not in self._embedded:
             self._embedded[recipe.model] = embed_sides(proxies, data.table)
         return deep_challenger_examples(
