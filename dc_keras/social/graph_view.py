@@ -119,6 +119,8 @@ def edge_table(graph: SocialGraph, layer: Layer) -> pl.DataFrame:
 
 
 def _at(matrix: sparse.csr_array, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    if not len(rows):  # scipy would return a sparse array
+        return np.empty(0)
     return np.asarray(matrix[rows, columns], np.float64).ravel()
 
 
