@@ -47,6 +47,8 @@ _IN_TEXT = re.compile(
     r"Too many levels of symbolic links|Disk quota exceeded|Input/output error|"
     r"File too large|Too many open files"
 )
+# Python's stand-ins for bytes that are not UTF-8.
+_SURROGATE = re.compile(r"[\ud800-\udfff]").search
 _LIBRARIES = ("tensorflow", "polars", "pyarrow", "zipfile", "absl", "numpy", "h5py")
 
 
@@ -146,6 +148,11 @@ def _find_broken_rule(flag: Any) -> str | None:
         return "not be empty"
     if any(isinstance(v, str) and "\0" in v for v in values):
         return "have no null character"
+    # Polars and Arrow open no such path; exports are opened by Python.
+    if flag.name != "input" and any(
+        isinstance(v, str) and _SURROGATE(v) for v in values
+    ):
+        return "be UTF-8"
     if any(isinstance(v, float) and not math.isfinite(v) for v in values):
         return "be a finite number"
     if any(isinstance(v, int) and abs(v) >= 2**63 for v in values):

@@ -204,3 +204,12 @@ def test_a_failed_write_leaves_no_file(tmp_path):
 def test_smaller_communities_share_a_colour():
     colours = community_colours(np.arange(len(PALETTE) + 2))
     assert colours == [*PALETTE, OTHER, OTHER]
+
+
+@pytest.mark.parametrize("num_users", [0, 1, 3])
+def test_a_graph_without_edges_has_an_empty_table(num_users):
+    layers = [layer_of([], num_users, name=name) for name in ("co-sound", "mention")]
+    graph = SocialGraph(tuple("abc"[:num_users]), tuple(layers))
+    table = edge_table(graph, graph.combined())
+    assert table.height == 0
+    assert {"weight", "co-sound", "mention"} <= set(table.columns)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
@@ -140,6 +141,12 @@ def test_the_next_command_can_be_copied_and_is_no_result(
     assert (out, err) == ("", f"next: {start}explain --user=u_1 --output='a b'\n")
 
 
+def test_a_name_that_is_not_utf8_is_refused_where_no_library_opens_it():
+    for name, wanted in (("output", "be UTF-8"), ("input", None)):
+        flag = SimpleNamespace(name=name, value="w1/\udcff")
+        assert app._find_broken_rule(flag) == wanted
+
+
 def test_a_file_in_place_of_a_directory_is_named(tmp_path):
     file, directory = tmp_path / "file", tmp_path / "directory"
     file.touch()
@@ -267,6 +274,7 @@ _ON_A_FULL_DISK = """
 import resource, sys
 import polars as pl
 from pathlib import Path
+from types import SimpleNamespace
 from tfrecords.storage.atomic_update import write_table, write_text
 from pipelines._cli.app import describe_system_error
 pl.DataFrame({"a": [0]}).write_parquet("/dev/null")
