@@ -92,7 +92,9 @@ def edge_table(graph: SocialGraph, layer: Layer) -> pl.DataFrame:
     for other in graph.layers:
         if other.name != layer.name:
             same = other if layer.is_directed else other.undirected()
-            at = np.asarray(same.weights[edges.row, edges.col], np.float64).ravel()
+            at = np.empty(0)
+            if edges.nnz:  # scipy would return a sparse array for no edges
+                at = np.asarray(same.weights[edges.row, edges.col], np.float64).ravel()
             table = table.with_columns(pl.Series(other.name, at).replace(0.0, None))
     return table.sort("source", "target")
 
