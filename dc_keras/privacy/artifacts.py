@@ -25,10 +25,7 @@ _ANSWERS = (
     ["user_id", "challenge", "probability"],
     ["rank", "user_id", "community", "probability"],
     ["user_id", "chance"],
-)
-_PREPARED_USERS = (
-    ["user_id", "prepared"],
-    ["user_id", "bundle_sha256", "corpus_sha256", "prepared"],  # of older versions
+    ["user_id", "prepared"],  # users that `rank` prepared
 )
 # A survey may contain a graph.json, the graph as JSON.
 _FILES_OF = {
@@ -197,5 +194,5 @@ def _prediction_files(directory: Path) -> Iterator[Path]:
                 yield path
     for path in sorted(directory.glob("*.parquet")):
         with suppress(pl.exceptions.PolarsError):
-            if list(pl.read_parquet_schema(path)) in (*_ANSWERS, *_PREPARED_USERS):
+            if list(pl.read_parquet_schema(path)) in _ANSWERS:
                 yield path

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import compress
 from pathlib import Path
 from typing import Any
@@ -128,22 +129,16 @@ def _find_cleaner(path: Path) -> _Cleaner | None:
 
 
 def _clean_table(path: Path, forgotten: Forgotten) -> _Changed | None:
-    table = pl.read_parquet(path)
-    kept = _clean(table, forgotten)
-    if kept.equals(table):
-        return None
-    return _Changed(
-        table.height - kept.height, {path: lambda place: write_table(place, kept)}
-    )
-
-
-def _clean_csv(path: Path, forgotten: Forgotten) -> _Changed | None:
+    is_csv = path.suffix == ".csv"
     # As text, because a parsed number may be formatted differently.
-    table = pl.read_csv(path, infer_schema=False)
+    table = pl.read_csv(path, infer_schema=False) if is_csv else pl.read_parquet(path)
     kept = _clean(table, forgotten)
     if kept.equals(table):
         return None
-    return _Changed(table.height - kept.height, {path: _make_writer(format_csv(kept))})
+    write: Callable[[Path], object] = partial(write_table, table=kept)
+    if is_csv:
+        write = _make_writer(format_csv(kept))
+    return _Changed(table.height - kept.height, {path: write})
 
 
 def _make_writer(text: str) -> Callable[[Path], object]:
@@ -266,7 +261,7 @@ def _replace_names(value: Any, forgotten: Forgotten) -> Any:
 
 _CLEANERS: dict[str, _Cleaner] = {
     ".parquet": _clean_table,
-    ".csv": _clean_csv,
+    ".csv": _clean_table,
     ".json": _clean_json,
     ".html": _clean_text,
     ".md": _clean_text,
