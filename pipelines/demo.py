@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from dc_keras.errors import DataError
-from pipelines._cli import app
+from pipelines._cli import app, inputs
 
 if TYPE_CHECKING:
+    import polars as pl
     from rich.console import Console
 
     from pipelines._cli.command_server import CommandServer
@@ -72,7 +73,7 @@ def main() -> None:
         answers = answering_steps(work, _held_out_users(work))
         for number, step in enumerate(answers, len(fitted) + 1):
             _run(console, server, work, step, number)
-    show_results(console, work / "evaluation")
+    show_results(console, work / "evaluation", _answers(work))
     page = write_index(work, f"{_USERS.value} users, {_CHALLENGES.value} challenges")
     console.print(f"\nEverything that was made: {page.resolve()}")
     console.print(f"{time.monotonic() - start:.0f} s")
@@ -145,6 +146,35 @@ def _held_out_users(work: Path) -> list[str]:
 
     predictions = pl.read_parquet(work / "model" / "predictions.parquet")
     return sorted(predictions["user_id"].unique())[:_NUM_ANSWERS]
+
+
+def _answers(work: Path) -> pl.DataFrame:
+    """Returns some answers of the exported model beside the truth."""
+    import numpy as np
+    import polars as pl
+
+    from dc_keras.corpus.store import Corpus
+    from dc_keras.evaluation.known_truth import load_truth
+    from dc_keras.study.resolution import resolve_study
+    from dc_keras.study.study import Study
+
+    corpus = Corpus.open(work / "corpus")
+    grid = resolve_study(Study.load(work / "world" / "study.toml"), corpus)
+    pseudonymizer = inputs.load_pseudonymizer(corpus, str(work / "pseudonym.key"))
+    truth = load_truth(work / "world" / "truth.json", grid, pseudonymizer)
+    user, challenge = np.nonzero(grid.observed)
+    pairs = pl.DataFrame(
+        {
+            "user_id": [grid.users[u] for u in user],
+            "challenge": [grid.challenges[c] for c in challenge],
+            "truth": truth[user, challenge],
+            "joined": grid.labels[user, challenge] == 1,
+        }
+    )
+    served = pl.read_csv(work / "predictions.csv")
+    answers = served.join(pairs, on=["user_id", "challenge"], maintain_order="left")
+    shown = answers.sample(min(_NUM_ANSWERS, answers.height), seed=_SEED.value)
+    return shown.sort("probability", descending=True)
 
 
 if __name__ == "__main__":

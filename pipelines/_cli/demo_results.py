@@ -1,11 +1,14 @@
-"""The end of the demo: a table, a verdict, and an index page."""
+"""The end of the demo: a table, a verdict, some answers, and an index page."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dc_keras.escaping import escape_controls
+
 if TYPE_CHECKING:
+    import polars as pl
     from rich.console import Console
 
 _BAR_WIDTH = 24
@@ -28,8 +31,14 @@ _PAGES = {
 }
 
 
-def show_results(console: Console, run: Path) -> None:
-    """Prints a short table of models, and the verdict."""
+def show_results(console: Console, run: Path, answers: pl.DataFrame) -> None:
+    """Prints a short table of models, the verdict, and some answers beside the truth.
+
+    Args:
+        console: where to print.
+        run: directory of a run of `evaluate`.
+        answers: columns `user_id`, `challenge`, `probability`, `truth`, `joined`.
+    """
     from rich.table import Table
 
     from dc_keras.evaluation.result_tables import DEEP_CHALLENGER
@@ -52,6 +61,17 @@ def show_results(console: Console, run: Path) -> None:
             )
         console.print(table)
         console.print(f"\n{verdict(result) or ''}")
+    console.print("\nAnswers of the exported model, beside the truth")
+    for user, challenge, served, truth, joined in answers.select(
+        "user_id", "challenge", "probability", "truth", "joined"
+    ).iter_rows():
+        name = escape_controls(challenge)
+        outcome = "joined" if joined else "did not join"
+        console.print(
+            f"  {user[:8]}  {name:24}  served {served:.3f}  "
+            f"true {truth:.3f}  {outcome}",
+            markup=False,
+        )
 
 
 def write_index(work: Path, world: str) -> Path:
