@@ -1,18 +1,17 @@
-"""Every command that takes long, and what must be equal of what it leaves.
+"""The commands that are killed and started, and how their results are compared.
 
-After a kill, the same command has to complete and to leave what an undisturbed run
-leaves: the same files with the same bytes, with these exceptions.
+After a kill, the same command must complete and write the files of an undisturbed run
+with the same bytes, with these exceptions:
 
-- Lock files of killed processes are ignored: they lock nobody out. The receipt of
-  `forget`, which holds times, is written elsewhere.
-- A model directory of `train`: `tensorboard/` is ignored, since event files hold times.
-  `SHA256SUMS` must fit the files, but lists `tensorboard/` too, so that its bytes are
-  not compared. Of `model.keras`, an archive with dates, the parts are compared: the
-  weights bit for bit and the configuration, but not `metadata.json`, a date, and not
-  the numbers of shared objects, which are addresses in memory. Training runs with
-  `--deterministic`, on one machine, with one seed.
-- A kill at the very end of `export_model` may leave a complete version, and the second
-  run then writes the next one: each version must be that of an undisturbed run.
+- Lock files of killed processes are ignored, because they lock nobody out. The receipt
+  of `forget` contains times and is written elsewhere.
+- In a model directory of `train`, `tensorboard/` is ignored, because event files
+  contain times. `SHA256SUMS` must match the files, but its bytes are not compared. The
+  weights and the configuration in `model.keras` are compared, but not `metadata.json`,
+  which contains a date, nor the numbers of shared objects, which are addresses in
+  memory. Training uses `--deterministic`, one machine and one seed.
+- A kill at the end of `export_model` may leave a complete version. The second run then
+  writes the next one, and each version must be that of an undisturbed run.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Kills commands, and starts them several times at once."""
+"""Kills commands, and starts them several times at the same moment."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks.fault_commands import Command, Contents, long_commands
 from benchmarks.forked_scripts import Ended, ForkedScripts
 
-# Tried, held, and what happened where it did not.
+# What was tried, how often, how often it held, and what happened otherwise.
 Row = tuple[str, int, int, str]
 
 # TensorFlow's own messages, and empty lines.
@@ -20,7 +20,7 @@ _OTHER_LINES = re.compile(r"WARNING: All log messages|[EIW]0000 00:00:|To enable
 
 
 class Faults:
-    """Disturbs every command that takes long, on copies of what a run left behind.
+    """Kills and starts the commands of `long_commands` on copies of a run.
 
     Args:
         run: as for `long_commands`.
@@ -46,8 +46,8 @@ class Faults:
         """Kills a command, runs it again, and compares.
 
         Half of the kills are at changes that `PowerCut` counts, drawn without
-        repetition; the others happen at random moments. A kill held if the rerun left
-        what an undisturbed run leaves.
+        repetition; the others happen at random moments. A kill held if the second run
+        left the files of an undisturbed run.
         """
         command = self.commands[name]
         wanted, ended = self._undisturbed(command)
@@ -141,7 +141,7 @@ def _how(ended: Ended) -> str:
 
 
 def _difference(ended: Ended, found: Contents, wanted: Contents) -> str | None:
-    """Says how a rerun differs from an undisturbed run; None where it does not."""
+    """Returns how a second run differs from an undisturbed one, or None."""
     if ended.code != 0:
         return f"exit code {ended.code}: {ended.stderr.splitlines()[-1:]}"[:200]
     names = [n for n in {**found, **wanted} if found.get(n) != wanted.get(n)]

@@ -1,4 +1,4 @@
-r"""Tries what is promised of damage, kills and writers at once (docs/reliability.md).
+r"""Tests the guarantees of docs/reliability.md with many random faults.
 
     python -m benchmarks.faults --run=demo --key_file=demo/pseudonym.key
 
@@ -37,7 +37,7 @@ _SEED = flags.DEFINE_integer("seed", 0, "Of everything that is drawn.", 0)
 
 
 def main(argv: list[str]) -> None:
-    """Tries what the flags say and prints the table."""
+    """Runs the chosen parts and prints the table."""
     del argv
     # Not required where they are defined: a test imports this module.
     if not _RUN.value or not _KEY.value:
@@ -249,7 +249,7 @@ def mutate_records(work: Path, number: int, rng: random.Random) -> Iterator[Row]
 
 
 def mutate_clips(clips: list[Path], work: Path, number: int, rng: random.Random) -> Row:
-    """Samples frames of damaged clips; a crash of the decoder would end all of this."""
+    """Samples frames of damaged clips; a crash of the decoder would end the benchmark."""
     from tfrecords.errors import MediaError
     from tfrecords.frame_sampling import SamplingConfig, sample_frames
 

@@ -29,7 +29,7 @@ _CHANGES = ("rename", "replace", "unlink", "rmdir")
 
 
 class PowerCut:
-    """Counts the changes of the disk that Python code makes, and kills at one of them.
+    """Counts the changes of the disk by Python code, and kills the process at one.
 
     A change is a rename, a replacement or a removal, which is not made, or a file that
     has been opened to be written and is still empty. Changes by compiled libraries are
@@ -74,7 +74,7 @@ class PowerCut:
 
 
 def fork_server() -> ForkServerContext:
-    """Returns what starts processes from one that has imported TensorFlow alone."""
+    """Returns the context of processes that are forked with TensorFlow imported."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
         ["dc_keras.serving.bundle", "sklearn.linear_model", "keras_nlp", "igraph"]
@@ -83,7 +83,7 @@ def fork_server() -> ForkServerContext:
 
 
 def write_into(stdout: Path, stderr: Path) -> None:
-    """Appends the output of this process to files, that of C++ code too."""
+    """Appends the output of this process, including C++ code, to files."""
     for stream, path in ((sys.stdout, stdout), (sys.stderr, stderr)):
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(file, stream.fileno())
@@ -113,7 +113,7 @@ def become_script(
 
 @dataclass(frozen=True)
 class Ended:
-    """How a script ended.
+    """The outcome of a script.
 
     Attributes:
         code: exit code; minus the number of the signal that killed it.
@@ -129,7 +129,7 @@ class Ended:
 
 
 class ForkedScripts:
-    """Starts scripts whose output and temporary files lie in one directory."""
+    """Starts scripts that write their output and temporary files to one directory."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory

@@ -1,4 +1,4 @@
-"""Judges deepChallenger's context on panels of the size that most studies have.
+"""Evaluates deepChallenger's context on panels of the size of most studies.
 
     python -m benchmarks.panels --data=../shared/data/famous --output=/tmp/panels
 
@@ -153,14 +153,14 @@ def print_pooled(split: str, panels: Sequence[Mapping[str, float]]) -> None:
 
 
 def _interval_over_panels(values: np.ndarray) -> tuple[float, float]:
-    """95 % of the means of panels that are drawn with replacement."""
+    """Returns the 95 % interval of the mean over panels, drawn with replacement."""
     drawn = np.random.default_rng(0).choice(values, (_DRAWS, len(values)))
     low, high = np.percentile(drawn.mean(axis=1), [2.5, 97.5])
     return float(low), float(high)
 
 
 def tell(line: str) -> None:
-    """Says nothing of single folds: a panel takes seconds."""
+    """Prints nothing about single folds, because a panel takes seconds."""
     if line.startswith("embedding"):
         print(line, flush=True)
 

@@ -148,10 +148,17 @@ def read_fold(path: Path, columns: Iterable[str]) -> pl.DataFrame:
     """Reads some columns of the table of a fold.
 
     Raises:
-        DataError: if the file is damaged or lacks a column.
+        DataError: if the file is damaged, or lacks a column or a value.
     """
     with reading(path, "a table of evaluate"):
-        return pl.read_parquet(path).select(*columns)
+        table = pl.read_parquet(path).select(*columns)
+    for column in table:
+        if column.null_count() > 0:
+            raise DataError(
+                f"{path}: a table of evaluate must have all values. Received: a missing "
+                f"{column.name}"
+            )
+    return table
 
 
 def with_categories(folds: Sequence[pl.DataFrame]) -> list[pl.DataFrame]:

@@ -91,6 +91,12 @@ def test_a_score_must_be_a_probability(change, score):
         read_predictions(run, "cold_user")
 
 
+def test_no_value_may_be_missing(change):
+    run = change("popularity", user_id=pl.lit(None))
+    with pytest.raises(DataError, match="must have all values.*: a missing user_id"):
+        read_predictions(run, "cold_user")
+
+
 def test_folds_must_have_the_same_models(change):
     run = change("popularity", model=pl.lit("another"))
     with pytest.raises(
