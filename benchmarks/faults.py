@@ -249,7 +249,7 @@ def mutate_records(work: Path, number: int, rng: random.Random) -> Iterator[Row]
 
 
 def mutate_clips(clips: list[Path], work: Path, number: int, rng: random.Random) -> Row:
-    """Samples frames of damaged clips; a crash of the decoder would end the benchmark."""
+    """Samples frames of damaged clips; a crash would end the benchmark."""
     from tfrecords.errors import MediaError
     from tfrecords.frame_sampling import SamplingConfig, sample_frames
 

@@ -93,7 +93,7 @@ def test_a_score_must_be_a_probability(change, score):
 
 def test_no_value_may_be_missing(change):
     run = change("popularity", user_id=pl.lit(None))
-    with pytest.raises(DataError, match="must have all values.*: a missing user_id"):
+    with pytest.raises(DataError, match=r"must have all values.*: a missing user_id"):
         read_predictions(run, "cold_user")
 
 
