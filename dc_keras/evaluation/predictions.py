@@ -155,8 +155,8 @@ def read_fold(path: Path, columns: Iterable[str]) -> pl.DataFrame:
     for column in table:
         if column.null_count() > 0:
             raise DataError(
-                f"{path}: a table of evaluate must have all values. Received: a missing "
-                f"{column.name}"
+                f"{path}: a table of evaluate must have all values. Received: a "
+                f"missing {column.name}"
             )
     return table
 
