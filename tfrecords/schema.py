@@ -34,29 +34,6 @@ COLORSPACE = Field("image/colorspace", "bytes")
 IMAGES = Field("image/encoded", "bytes")
 TIMESTAMPS = Field("image/timestamp", "int64")
 
-FRAMES = Field("video/source_num_frames", "int64")
-HEIGHT = Field("image/height", "int64")
-WIDTH = Field("image/width", "int64")
-FORMAT = Field("image/format", "bytes")
-COLORSPACE = Field("image/colorspace", "bytes")
-IMAGES = Field("image/encoded", "bytes")
-TIMESTAMPS = Field("image/timestamp", "int64")
-FRAME_CONTEXT = (
-    VERSION,
-    VIDEO_ID,
-    USER_ID,
-    CAPTION,
-    HASHTAGS,
-    CREATE_TIME,
-    DURATION,
-    SOURCE_NUM_FRAMES,
-    HEIGHT,
-    WIDTH,
-    FORMAT,
-    COLORSPACE,
-)
-FRAME_LISTS = (IMAGES, TIMESTAMPS)
-
 FRAMES = Field("frames/embedding", "bytes", is_optional=True)
 FRAMES_SHAPE = Field("frames/shape", "int64", count=2, is_optional=True)
 FRAMES_MASK = Field("frames/mask", "bytes", is_optional=True)
@@ -121,7 +98,17 @@ class FeatureRecord:
 
 
 def build_frame_record(record: FrameRecord) -> bytes:
-    """Returns the record as a serialised `tf.train.SequenceExample`."""
+    """Returns the record as a serialised `tf.train.SequenceExample`.
+
+    Raises:
+        ValueError: The numbers of timestamps and frames differ.
+    """
+    if len(record.jpegs) != len(record.timestamps_us):
+        message = (
+            f"`timestamps_us` must have the length of `jpegs` ({len(record.jpegs)}). "
+            f"Received: timestamps_us={record.timestamps_us!r}"
+        )
+        raise ValueError(message)
     context: dict[Field, list[Any]] = {
         VERSION: [SCHEMA_VERSION],
         VIDEO_ID: [record.video_id.encode()],
@@ -145,14 +132,27 @@ def build_frame_record(record: FrameRecord) -> bytes:
 
 
 def build_feature_record(record: FeatureRecord) -> bytes:
-    """Returns the record as a serialised `tf.train.Example`."""
+    """Returns the record as a serialised `tf.train.Example`.
+
+    Raises:
+        ValueError: Only one of `frames` and `frame_mask` is given, or their lengths
+            differ.
+    """
     values: dict[Field, list[Any]] = {
         VERSION: [SCHEMA_VERSION],
         VIDEO_ID: [record.video_id.encode()],
         USER_ID: [record.user_id.encode()],
     }
     frames, mask = record.frames, record.frame_mask
+    if (frames is None) != (mask is None):
+        raise ValueError("`frames` and `frame_mask` must be given together")
     if frames is not None and mask is not None:
+        if frames.ndim != 2 or mask.shape != frames.shape[:1]:
+            message = (
+                "`frame_mask` must be as long as `frames` (num_frames, frame_dim). "
+                f"Received: frame_mask={mask.shape}, frames={frames.shape}"
+            )
+            raise ValueError(message)
         values[FRAMES] = [frames.astype("<f2").tobytes()]
         values[FRAMES_SHAPE] = list(frames.shape)
         values[FRAMES_MASK] = [mask.astype(np.uint8).tobytes()]

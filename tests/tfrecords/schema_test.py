@@ -135,6 +135,22 @@ def test_features_of_one_kind_only_come_back(lacks):
     assert (parsed.caption is None) == (lacks == "text")
 
 
+def test_builders_refuse_what_does_not_fit_together():
+    record = FrameRecord("1", "u", "", (), None, 9, 1, 2, 2, (0, 1), (b"x",))
+    with pytest.raises(ValueError, match=r"the length of `jpegs` \(1\)"):
+        build_frame_record(record)
+    half = FeatureRecord("1", "u", _FEATURES.frames, None, None)
+    with pytest.raises(
+        ValueError, match="`frames` and `frame_mask` must be given together"
+    ):
+        build_feature_record(half)
+    long = FeatureRecord("1", "u", _FEATURES.frames, np.ones(3, bool), None)
+    with pytest.raises(
+        ValueError, match=r"Received: frame_mask=\(3,\), frames=\(2, 3\)"
+    ):
+        build_feature_record(long)
+
+
 def _change_frames(change):
     example = tf.train.SequenceExample.FromString(build_frame_record(_FRAMES))
     change(example)

@@ -220,24 +220,19 @@ def _note_local_time(fields: Fields, post: Post) -> dict[str, Any]:
     return {}
 
 
-PYKTOK = mapped_source(
-    "pyktok",
-    matches=lambda record: (
-        has_keys(record, "video_timestamp", "video_description", least=2)
-        and has_keys(record, *_OF_PYKTOK)
-    ),
-    paths=_PYKTOK,
-    change=_note_local_time,
-)
-TRAKTOK = mapped_source(
-    "traktok",
-    matches=lambda record: (
-        has_keys(record, "video_id", "video_title", least=2)
-        and has_keys(record, *_OF_PYKTOK)
-    ),
-    paths=_PYKTOK,
-    change=_note_local_time,
-)
+def _pyktok_table(name: str, *own_names: str) -> Source:
+    return mapped_source(
+        name,
+        matches=lambda record: (
+            has_keys(record, *own_names, least=2) and has_keys(record, *_OF_PYKTOK)
+        ),
+        paths=_PYKTOK,
+        change=_note_local_time,
+    )
+
+
+PYKTOK = _pyktok_table("pyktok", "video_timestamp", "video_description")
+TRAKTOK = _pyktok_table("traktok", "video_id", "video_title")
 
 
 def _add_original(fields: Fields, post: Post) -> dict[str, Any]:
